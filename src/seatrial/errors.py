@@ -5,6 +5,7 @@ SeatrialError
 │   └── RunInUse          another process works in this run folder
 ├── ParityError           outputs that disagree, are NaN, or never change
 ├── EngineError           engine or device missing, or not as requested
+│   ├── BatchTooLarge     a batch does not fit into memory
 │   └── LostProcess       another process of the same work went away
 ├── DataError             images or labels that are missing, broken or contradictory
 ├── NotComparable         figures that must not be compared
@@ -90,6 +91,12 @@ class EngineError(SeatrialError):
     """An engine or device is missing, or is not as requested."""
 
     exit_code = ExitCode.ENGINE
+
+
+class BatchTooLarge(EngineError):
+    """A batch does not fit into the memory of the machine or device; a smaller one may."""
+
+    exit_code = ExitCode.STORAGE
 
 
 class LostProcess(EngineError):

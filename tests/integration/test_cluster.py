@@ -103,7 +103,7 @@ def test_a_node_dies_and_the_predictions_are_those_of_one_machine(
     def kill_at_the_first_answer(update: Update) -> None:
         if update.note:
             notes.append(update.note)
-        elif alive:
+        elif alive and update.done:
             alive.clear()
             nodes.tell("kill")
 

@@ -25,7 +25,7 @@ from seatrial.data.preprocessing.input_pipeline import InputPipeline, read_pipel
 from seatrial.engines import get_engine
 from seatrial.engines.base import Engine, EngineFile, Session, StageTimes
 from seatrial.engines.self_test import check_self_test
-from seatrial.errors import DataError, EngineError
+from seatrial.errors import BatchTooLarge, DataError
 from seatrial.machine.conditions import OtherLoad, read_clock
 from seatrial.machine.cpu import count_cores
 from seatrial.machine.device_use import read_device_use
@@ -78,14 +78,14 @@ def explain_memory(batch_size: int, device: str) -> Iterator[None]:
     """Name the batch that did not fit into memory.
 
     Raises:
-        EngineError: it did not.
+        BatchTooLarge: it did not.
     """
     try:
         yield
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        raise EngineError(
+        raise BatchTooLarge(
             f"batch {batch_size} does not fit into memory on {device}", "take a smaller --batch-size"
         ) from None
 

@@ -91,10 +91,7 @@ def read_class_folders(
     """
     place, folders = find_class_folders(root)
     if not folders:
-        raise DataError(
-            f"{root} holds no class folders",
-            "give --labels FILE for a flat folder; `run` and `evaluate` judge without labels with --no-labels",
-        )
+        raise _describe_flat(root)
     names = [folder.name for folder in folders]
     numbers = number_folders(names, Classes.of(classes), place, lambda line: progress(Update("images", note=line)))
     images: list[LabelledImage] = []
@@ -107,6 +104,20 @@ def read_class_folders(
         taken |= {p.relative_to(root).as_posix() for p in files}
     refuse_left_out(root, taken, notify)
     return tuple(images)
+
+
+def _describe_flat(root: Path) -> DataError:
+    """Why a folder without class folders cannot be read without labels."""
+    others = () if list_by_suffix(root) else sorted(path.name for path in root.iterdir() if path.is_file())
+    if others:
+        return DataError(
+            f"{root} holds no class folders and no images; it has '{others[0]}'",
+            "unpack the images into a folder for each class; tar files and WebDataset shards are read as they are",
+        )
+    return DataError(
+        f"{root} holds no class folders",
+        "give --labels FILE for a flat folder; `run` and `evaluate` judge without labels with --no-labels",
+    )
 
 
 def find_class_folders(root: Path) -> tuple[Path, list[Path]]:

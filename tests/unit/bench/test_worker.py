@@ -16,7 +16,7 @@ from seatrial.bench.measure import Limits
 from seatrial.bench.spread import doubt_device
 from seatrial.bench.worker import Job, read_peak_rss, run_job
 from seatrial.engines.base import EngineFile, read_engine
-from seatrial.errors import DataError, EngineError
+from seatrial.errors import BatchTooLarge, DataError, EngineError, ExitCode
 from seatrial.machine import device_use, energy
 from seatrial.store.measurement import DeviceUse
 from seatrial.store.records import TensorSpec
@@ -152,8 +152,9 @@ class OutOfMemoryError(RuntimeError):
 )
 def test_a_batch_that_does_not_fit_is_named(error: Exception) -> None:
     words = "batch 4096 does not fit into memory on cpu; take a smaller --batch-size"
-    with pytest.raises(EngineError, match=words), worker.explain_memory(4096, "cpu"):
+    with pytest.raises(BatchTooLarge, match=words) as raised, worker.explain_memory(4096, "cpu"):
         raise error
+    assert raised.value.exit_code == ExitCode.STORAGE
 
 
 def test_a_worker_names_the_batch(write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,6 +152,7 @@ def test_class_folders_are_numbered_by_name(tmp_path: Path) -> None:
     ("names", "told"),
     [
         (["a.png"], "holds no class folders; give --labels FILE for a flat folder; `run` and `evaluate` judge"),
+        (["a.parquet"], r"holds no class folders and no images; it has 'a\.parquet'; unpack the images into a folder"),
         (["n1/a.png"], r"has 1 class folders \('n1'\), the network 2 classes; give the recipe of these classes"),
         (
             ["n1/a.png", "n2/a.png", "n3/a.png"],

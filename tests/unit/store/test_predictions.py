@@ -341,3 +341,16 @@ def test_neither_writing_nor_reading_loads_pandas(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", again, *paths], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]
     assert Path(paths[0]).read_bytes() == Path(paths[1]).read_bytes()
+
+
+def test_memory_that_runs_out_while_reading_is_no_fault_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_predictions().save(tmp_path / "a.parquet")
+
+    def read(*_: object, **__: object) -> None:
+        raise pa.lib.ArrowMemoryError("malloc of size 3136 failed")
+
+    monkeypatch.setattr(pq.ParquetFile, "read", read)
+    with pytest.raises(MemoryError):
+        Predictions.load(tmp_path / "a.parquet")
