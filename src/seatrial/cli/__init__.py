@@ -61,6 +61,7 @@ def _run(arguments: Sequence[str], announcing: bool) -> int:
     from seatrial.cli.completion import prepare_completion
     from seatrial.cli.output.progress import announce, one_command
     from seatrial.extras import naming_extras
+    from seatrial.machine.lost_threads import raising_lost_threads
 
     _command[:] = arguments
     # Also where a shell that starts jobs in the background had Ctrl-C ignored.
@@ -72,7 +73,7 @@ def _run(arguments: Sequence[str], announcing: bool) -> int:
             prepare_completion(arguments)
         if announcing:
             announce(app, arguments)
-        with one_command(), naming_extras():
+        with one_command(), naming_extras(), raising_lost_threads():
             code = guard(_find_command(app))(args=list(arguments), prog_name="seatrial", standalone_mode=False)
         sys.stdout.flush()
         # typer turns Ctrl-C into this code without a word.

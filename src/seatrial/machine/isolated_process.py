@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from seatrial import errors
 from seatrial.errors import EngineError, LostProcess, SeatrialError, StorageError, too_many_open
+from seatrial.machine.lost_threads import raising_lost_threads
 from seatrial.machine.out_of_memory import describe_limit, says_out_of_memory
 from seatrial.store.json_text import parse_stored, read_model
 
@@ -91,7 +92,9 @@ def serve_job(handle: Callable[[Any], str]) -> int:
             if os.environ.get("SEATRIAL_ON_CPU") == "1":
                 restrict_memory(int(os.environ.get("SEATRIAL_MEMORY_BYTES", sys.maxsize)))
             _restrict_time(int(os.environ.get("SEATRIAL_PROCESSOR_S", "0")))
-            output.write(handle(job))
+            with raising_lost_threads():
+                answer = handle(job)
+            output.write(answer)
         except SeatrialError as error:
             output.write(write_error(error))
             return error.exit_code

@@ -122,7 +122,7 @@ def _compare(setting: SettingResult) -> str:
     """How many times as long an image takes, as far as that is known, and where it is known from."""
     low, high = setting.times_low or 0, setting.times_high
     known = high is not None and high <= MOST_TIMES
-    times = f": {low:.2f} to {high:.2f} times as long an image" if known else ""
+    times = f": an image takes {low:.2f} to {high:.2f} times as long" if known else ""
     return times if setting.rounds else f"{times}, by the screening"
 
 
@@ -139,7 +139,7 @@ def conclude(choice: Choice) -> Iterator[str]:
         yield f"deploy {describe_setting(chosen)}: {chosen.images_per_s:,.1f} images/s{within}"
     as_fast = sorted(choice.as_fast, key=lambda setting: setting.images_per_s or 0, reverse=True)
     if chosen is not None and as_fast:
-        yield "cannot be told from it:"
+        yield "not distinguishable from it:"
         yield from (f"  {describe_setting(setting)}{_compare(setting)}" for setting in as_fast[:MOST_LISTED])
         if len(as_fast) > MOST_LISTED:
             yield f"  and {len(as_fast) - MOST_LISTED} more, in choice.json"

@@ -117,9 +117,8 @@ def evaluate_engine(
     """
     evaluation = prepare_evaluation(folder, spec, progress, executor or LocalExecutor())
     reference = evaluation.reference
-    if reference is not None and reference.path.resolve() == (output / f"{evaluation.name}.parquet").resolve():
-        fix = "choose another --output, or rename the reference"
-        raise UsageError(f"the reference {reference.path} is what this evaluation writes", fix)
+    if reference is not None:
+        _refuse_own(reference.path, output / f"{evaluation.name}.parquet")
     stored = (
         load_evaluated(output, evaluation.name, evaluation.key, spec.allow_partial, progress) if spec.resume else None
     )
@@ -139,6 +138,12 @@ def evaluate_engine(
     shown = f"{evaluation.name}: {found} of {record.images} images"
     progress(EVALUATE.already(evaluation.name) if reused else Update("evaluate", note=shown))
     return record
+
+
+def _refuse_own(reference: Path, written: Path) -> None:
+    if reference.resolve() == written.resolve():
+        fix = "choose another --output, or rename the reference"
+        raise UsageError(f"the reference {reference} is what this evaluation writes", fix)
 
 
 def prepare_evaluation(

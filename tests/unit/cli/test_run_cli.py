@@ -4,7 +4,9 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +15,7 @@ import typer
 
 from seatrial import __version__, errors
 from seatrial.cli import app, run_cli
-from seatrial.errors import SeatrialError, StorageError
+from seatrial.errors import ExitCode, SeatrialError, StorageError
 from seatrial.foreign.files import read_bytes
 from seatrial.machine.isolated_process import read_error
 from seatrial.store.files import describe_os_error
@@ -218,3 +220,19 @@ def test_no_memory_to_begin_is_a_line(mebibytes: int) -> None:
     assert ran.returncode == StorageError.exit_code, ran.stderr
     (line,) = ran.stderr.splitlines()
     assert line.startswith("seatrial: this ") and "ulimit -v" in line
+
+
+def test_a_thread_that_cannot_be_started_ends_the_command_that_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def wait(*_: object, **__: object) -> None:
+        def die() -> None:
+            raise RuntimeError("can't start new thread")
+
+        threading.Thread(target=die).start()
+        Future[None]().result(timeout=20)
+
+    monkeypatch.setattr("seatrial.workflow.board.read_board", wait)
+    assert run_cli(["board", "."]) == ExitCode.STORAGE
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("seatrial: this does not fit into memory (can't start new thread")

@@ -28,8 +28,8 @@ def test_the_choice_is_said_with_what_cannot_be_told_from_it() -> None:
     choice = make_choice(SETTINGS, CANDIDATES)
     assert [*conclude(choice)] == [
         "deploy fast at batch 8, 2 streams: 1,000.0 images/s (980.0 to 1,020.0)",
-        "cannot be told from it:",
-        "  fast at batch 16, 2 streams: 0.98 to 1.04 times as long an image",
+        "not distinguishable from it:",
+        "  fast at batch 16, 2 streams: an image takes 0.98 to 1.04 times as long",
     ]
     text = describe_choice(choice, Path("trial/choice.json"))
     assert "doubt: it was hot" in text and "  seatrial compile model.onnx" in text

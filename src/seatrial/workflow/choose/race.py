@@ -17,7 +17,7 @@ from seatrial.metrics.race import ALPHA, share_error
 from seatrial.progress import Progress, Update
 from seatrial.workflow.choose.contenders import Contender, Drop, DropKind, Judged, LatencyLimit, RoundSamples, Track
 from seatrial.workflow.choose.latency import LatencyProof
-from seatrial.workflow.choose.stage import Stage
+from seatrial.workflow.choose.stage import RaceStage
 
 SCREENINGS, ROUNDS, MOST_ROUNDS = 4, 6, 9
 """Rounds of the screening and of the finals, and the most of a stage where settings join it late."""
@@ -61,8 +61,8 @@ class Race:
         self._seen: set[Contender] = set()
         most, looks = len(contenders) + late, 2 * MOST_ROUNDS
         self.level = share_error(most, looks)
-        self.screening = Stage(SCREENINGS, self.level, MARGIN)
-        self.finals = Stage(ROUNDS, self.level)
+        self.screening = RaceStage(SCREENINGS, self.level, MARGIN)
+        self.finals = RaceStage(ROUNDS, self.level)
         self.latency = None if limit is None else LatencyProof(limit, ALPHA / (most * looks))
 
     def run(self) -> Contender | None:
@@ -149,11 +149,11 @@ class Race:
             return False
         return len(finals.rounds) < ROUNDS or (short and len(finals.rounds) < MOST_ROUNDS)
 
-    def _list_left(self, stage: Stage) -> list[Contender]:
+    def _list_left(self, stage: RaceStage) -> list[Contender]:
         """Those that are in a stage."""
         return [each for each in self.racing if stage is self.screening or each in self.finalists]
 
-    def _measure_round(self, stage: Stage, chosen: list[Contender]) -> None:
+    def _measure_round(self, stage: RaceStage, chosen: list[Contender]) -> None:
         number = len(stage.rounds)
         # Another order each time, the same in every attempt: what is measured early is not always the same.
         random.Random(number).shuffle(chosen)
@@ -169,7 +169,7 @@ class Race:
             except EngineError as error:
                 self._drop(contender, Drop("failed", error.problem))
 
-    def _measure(self, stage: Stage, contender: Contender, number: int) -> RoundSamples:
+    def _measure(self, stage: RaceStage, contender: Contender, number: int) -> RoundSamples:
         if stage is self.screening:
             return self._track.screen(contender, number)
         return self._track.measure(contender, number, 0)
@@ -192,7 +192,7 @@ class Race:
         self._seen.update(ranked)
         self.finals.before = {each: effects[each] for each in self.finalists}
 
-    def _settle(self, stage: Stage) -> None:
+    def _settle(self, stage: RaceStage) -> None:
         """Find the fastest that passes, dropping those before it that do not, and drop what it certainly beats."""
         while self._has_time():
             leader = stage.find_front(self.racing)
@@ -200,7 +200,8 @@ class Race:
                 return
             if self._judge(leader.candidate) and self._keeps_latency(leader):
                 for contender, times in [*stage.list_slower(leader, self.racing)]:
-                    self._drop(contender, Drop("slower", f"at least {times:.2f} times as long an image as {leader}"))
+                    reason = f"an image takes at least {times:.2f} times as long as with {leader}"
+                    self._drop(contender, Drop("slower", reason))
                 return
 
     def _judge_all(self) -> None:

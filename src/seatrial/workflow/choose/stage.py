@@ -16,7 +16,7 @@ TOLERANCE = 1.03
 
 
 @dataclass(slots=True)
-class Stage:
+class RaceStage:
     """The rounds so far, and what they drop."""
 
     most: int

@@ -99,7 +99,7 @@ def test_the_fastest_that_passes_wins_and_what_it_beats_is_never_evaluated() -> 
     assert track.judged == ["lossy", "fast"]
     kinds = {each.candidate: drop.kind for each, drop in race.dropped.items()}
     assert kinds == {"lossy": "accuracy", "slow": "slower", "slower": "slower", "slowest": "slower"}
-    assert "times as long an image as fast at batch 1, 1 stream" in race.dropped[Contender("slow", 1, 1)].reason
+    assert "times as long as with fast at batch 1, 1 stream" in race.dropped[Contender("slow", 1, 1)].reason
 
 
 def test_what_is_far_behind_is_looked_at_once_and_gets_no_process_of_its_own() -> None:
