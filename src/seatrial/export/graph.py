@@ -13,6 +13,7 @@ from seatrial.engines.base import LEAST_SHARE, pad_batch
 from seatrial.engines.node_types import count_precisions
 from seatrial.errors import EngineError, shorten
 from seatrial.extras import naming_extras
+from seatrial.machine.out_of_memory import pass_on
 from seatrial.models.onnx_file import GraphFacts
 from seatrial.store.records import GraphPrecision
 
@@ -91,6 +92,7 @@ def open_graph(
     try:
         session = _open_session(model, settings)
     except Exception as error:  # onnxruntime's exceptions share no base but this
+        pass_on(error)
         raise EngineError(
             f"onnxruntime {onnxruntime.__version__} does not run the graph ({shorten(str(error))})",
             "an older --opset may help",
@@ -118,6 +120,7 @@ def run_session(session: Any, inputs: Mapping[str, NDArray[np.generic]]) -> NDAr
         first: NDArray[Any] = session.run(None, dict(inputs))[0]
         return first
     except Exception as error:  # onnxruntime's exceptions share no base but this
+        pass_on(error)
         shape = " × ".join(map(str, next(iter(inputs.values())).shape))
         raise EngineError(
             f"the graph does not run on images {shape} ({shorten(str(error))})",

@@ -21,6 +21,7 @@ from seatrial.evaluation.parity import measure_parity
 from seatrial.export.derived_graph import WEIGHTED, check_ends, is_preprocessing
 from seatrial.export.graph import run_graph
 from seatrial.extras import naming_extras
+from seatrial.machine.out_of_memory import pass_on
 from seatrial.models.onnx_file import read_facts
 
 MIN_OPSET = 13
@@ -93,6 +94,7 @@ def quantize(
                 ignored_scope=nncf.IgnoredScope(names=sorted(keep), validate=False),
             )
         except Exception as error:  # NNCF's exceptions share no base but this
+            pass_on(error)
             raise EngineError(
                 f"NNCF cannot quantise the graph ({first_line(error)})", "stay with fp16 or bf16"
             ) from error

@@ -16,7 +16,7 @@ from seatrial.engines.engine_folder import read_graph
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.export.export_graph import to_onnx
 from seatrial.export.fuse_preprocess import fuse_preprocess
-from seatrial.export.graph import check_facts, run_graph
+from seatrial.export.graph import check_facts, open_graph, run_graph, run_session
 from seatrial.export.simplify import pin_input, simplify_file
 from seatrial.export.spec import ExportSpec
 from seatrial.models.build import build_network
@@ -284,3 +284,19 @@ class Constant(torch.nn.Module):
 def test_a_graph_without_images_says_what_its_network_does(recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="a graph that does not depend on its images; compute with torch alone"):
         to_onnx(Constant(), recipe, ExportSpec(opset=17), tmp_path / "model.onnx")
+
+
+def test_memory_that_runs_out_is_no_fault_of_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    model = make_mean_graph()
+
+    class Session:
+        run = fail
+
+    with pytest.raises(MemoryError):
+        run_session(Session(), {"image": np.zeros((1, 3, 4, 4), np.float32)})
+    monkeypatch.setattr("seatrial.export.graph._open_session", fail)
+    with pytest.raises(MemoryError):
+        open_graph(model)
