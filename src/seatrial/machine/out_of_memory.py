@@ -20,8 +20,8 @@ CODES = re.compile(
     r"|can't start new thread|[Tt]hread creation failed|pthread_create failed"
 )
 """What libraries write that raise a class of their own for everything."""
-LIMITED = re.compile(r"could not create a primitive|error return without exception set")
-"""What oneDNN and Python say of many things; in a process with a limit on its addresses it is this one."""
+LIMITED = re.compile(r"could not create a primitive|error return without exception set|Failed to serialize proto")
+"""What oneDNN, Python and protobuf say of many things; in a process with a limit on its addresses it is this one."""
 CRASHED = re.compile(r"illegal memory access|illegal address|misaligned address|device-side assert", re.IGNORECASE)
 """After these a device fails every call with an error, which may name any of the above."""
 

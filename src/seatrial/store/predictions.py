@@ -117,9 +117,9 @@ class Predictions:
             raise UsageError(f"there is no file of predictions {path}", "`seatrial evaluate` writes one")
         try:
             # Not `read_table`, which loads pandas where it is installed.
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            # No threads, not to buffer either: Arrow ends the whole process where the system starts none.
+            with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
                 schema = file.schema_arrow
-                # No threads: Arrow ends the whole process where the system starts none.
                 table = file.read(columns=_choose_columns(schema), use_threads=False)
             predictions = _from_table(table)
         except MemoryError:  # Arrow's is one of its other exceptions too.
@@ -319,7 +319,7 @@ def load_names(path: Path) -> dict[int, str]:
     """Names of classes as a file of predictions has them, of those that are among the best of some image."""
     if NAMES not in pq.read_schema(path).names:
         return {}
-    table = pq.read_table(path, columns=["classes", NAMES], use_threads=False)
+    table = pq.read_table(path, columns=["classes", NAMES], use_threads=False, pre_buffer=False)
     columns: list[Any] = [table[name].combine_chunks() for name in ("classes", NAMES)]
     classes, names = (column.flatten() for column in columns)
     known, first = np.unique(_to_array(classes, classes.type), return_index=True)

@@ -56,7 +56,13 @@ def test_a_process_that_died_of_it_does_not_fit(code: int, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [RuntimeError("could not create a primitive"), SystemError("error return without exception set")], ids=repr
+    "error",
+    [
+        RuntimeError("could not create a primitive"),
+        SystemError("error return without exception set"),
+        ValueError("Failed to serialize proto"),
+    ],
+    ids=repr,
 )
 @pytest.mark.parametrize("limit", [2**31, resource.RLIM_INFINITY])
 def test_some_errors_mean_it_only_under_a_limit(error: Exception, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
