@@ -23,7 +23,7 @@ test: .venv/installed
 test-all: .venv/installed .venv-docs/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest $(SPREAD) -m "slow or not slow"
 
-# Thousands of attacks on what is promised, some 40 minutes; ARGS=--all takes hours and leaves nothing to chance.
+# Thousands of attacks on what is promised, some 30 minutes; ARGS=--all takes hours and leaves nothing to chance.
 battery: .venv/installed
 	$(BIN)/python benchmarks/battery.py $(ARGS)
 

@@ -2,7 +2,7 @@
 
     python benchmarks/battery.py [--all] [--seed N] [--json FILE] [TEST …]
 
-Some 40 minutes on 2 cores. --all kills at every moment there is, where else a random tenth is chosen. With tests named
+Some 30 minutes on 2 cores. --all kills at every moment there is, where else a random tenth is chosen. With tests named
 only those run, and the figures of the others stay. The exit code is pytest's.
 """
 
