@@ -1,11 +1,21 @@
 """Threads that die while the main thread waits for them."""
 
+import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
 
 import pytest
 
 from seatrial.machine.lost_threads import raising_lost_threads
+
+
+@pytest.fixture(autouse=True)
+def _python_handles_ctrl_c() -> Iterator[None]:
+    """As in a process of its own: a command that ran in this one has left a handler that soon ends it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def wait_for(error: Exception) -> None:
