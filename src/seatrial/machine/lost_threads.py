@@ -1,7 +1,7 @@
 """A thread that memory ran out for leaves the main thread waiting for its work forever; here it does not."""
 
-import _thread
 import contextlib
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -23,7 +23,9 @@ def raising_lost_threads() -> Iterator[None]:
             report(args)
             return
         lost.append(args.exc_value)
-        _thread.interrupt_main()
+        ident = threading.main_thread().ident
+        assert ident is not None
+        signal.pthread_kill(ident, signal.SIGINT)
 
     threading.excepthook = interrupt
     try:
