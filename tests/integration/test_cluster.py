@@ -30,7 +30,7 @@ from seatrial.store.records import GraphManifest
 from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
 
 SCRIPT = Path(__file__).parent / "two_nodes.py"
-COUNT, MANY = 5_003, 8_000
+COUNT, MANY = 40_003, 8_000
 
 
 class TwoNodes:
