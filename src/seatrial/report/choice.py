@@ -8,7 +8,7 @@ from seatrial.printable import make_printable
 from seatrial.report.formats import Grid, write_columns
 from seatrial.report.tables import Column, Table, numbers
 from seatrial.results.run import Run
-from seatrial.store.choice import CandidateResult, Choice, SettingResult
+from seatrial.store.choice import CandidateResult, Choice, SettingResult, write_setting
 
 _OF_SETTING = ("batch", "streams", "threads", "images/s", "95 % interval")
 HEADER = ("candidate", "accuracy", "images", "MiB", *_OF_SETTING, "outcome")
@@ -113,9 +113,7 @@ def find_best_setting(choice: Choice, name: str) -> SettingResult | None:
 
 def describe_setting(setting: SettingResult) -> str:
     """A setting in words."""
-    threads = "" if setting.threads is None else f", {setting.threads} threads"
-    streams = f"{setting.streams} stream{'s' if setting.streams > 1 else ''}"
-    return f"{setting.candidate} at batch {setting.batch_size}, {streams}{threads}"
+    return write_setting(setting.candidate, setting.batch_size, setting.streams, setting.threads)
 
 
 def _compare(setting: SettingResult) -> str:

@@ -27,6 +27,12 @@ SettingState = Literal[
 are certainly lost, or open; *not evaluated* and *not measured* where the time was up."""
 
 
+def write_setting(candidate: str, batch_size: int, streams: int, threads: int | None) -> str:
+    """One setting of a candidate in words; threads are left out where they are the engine's default."""
+    threads_used = "" if threads is None else f", {threads} thread{'s' if threads > 1 else ''}"
+    return f"{candidate} at batch {batch_size}, {streams} stream{'s' if streams > 1 else ''}{threads_used}"
+
+
 class CandidateResult(Strict):
     """An engine in a precision."""
 

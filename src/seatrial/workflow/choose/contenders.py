@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from seatrial.store.choice import write_setting
 from seatrial.store.records import Outcome
 
 
@@ -18,9 +19,7 @@ class Contender:
     """None is the engine's default."""
 
     def __str__(self) -> str:
-        threads = "" if self.threads is None else f", {self.threads} thread{'s' if self.threads > 1 else ''}"
-        streams = f"{self.streams} stream{'s' if self.streams > 1 else ''}"
-        return f"{self.candidate} at batch {self.batch_size}, {streams}{threads}"
+        return write_setting(self.candidate, self.batch_size, self.streams, self.threads)
 
 
 @dataclass(frozen=True, slots=True)
