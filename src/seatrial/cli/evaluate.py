@@ -17,7 +17,9 @@ BatchSize = Annotated[int | None, typer.Option(help="Batch size; default: what t
 Reference = Annotated[Path | None, typer.Option(help="Predictions of another engine (.parquet) to compare with.")]
 Limit = Annotated[int | None, typer.Option(help="Number of images to take, each class in proportion.", min=1)]
 Seed = Annotated[int, typer.Option(help="Random seed for --limit.")]
-Workers = Annotated[int | None, typer.Option(help="Decode workers; default: one for each core.", min=1)]
+Workers = Annotated[
+    int | None, typer.Option(help="Decode workers; default: one for each core, up to two on fewer than four.", min=1)
+]
 Streams = Annotated[
     int | None,
     typer.Option(help="Batches in the engine at a time; default: what tuning chose, else up to 8.", min=1),

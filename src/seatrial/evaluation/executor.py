@@ -40,7 +40,7 @@ class EvaluateSpec:
     reference: Path | ReferencePredictions | None = None
     """Predictions (Parquet) to compare with; what was read already stays as it is."""
     decode_workers: int | None = None
-    """Threads that decode, or processes if many; None takes one for each core."""
+    """Threads that decode, or processes if many; None takes `data.loading.decode_pool.count_decoders`."""
     streams: int | None = None
     """Batches inside the engine at a time; None takes what tuning chose, else two for each core, so that one waits
     while another runs, at most `MOST_STREAMS`."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from seatrial.bench.worker import read_peak_rss
 from seatrial.data.images import are_labelled, hash_listing
+from seatrial.data.loading.decode_pool import count_decoders
 from seatrial.data.preprocessing.check_prepared import check_prepared, describe_input
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.data.sources import read_images, read_unlabelled
@@ -182,7 +183,7 @@ def make_plan(file: EngineFile, spec: EvaluateSpec, cores: int) -> StreamPlan:
     batches = max(1, -(-len(spec.images) // batch_size))
     return StreamPlan(
         batch_size=batch_size,
-        decode_workers=min(spec.decode_workers or cores, batches),
+        decode_workers=min(spec.decode_workers or count_decoders(cores), batches),
         streams=min(spec.streams or (best.streams if best else min(MOST_STREAMS, 2 * cores)), batches),
         keep_logits=spec.keep_logits,
         coarse=is_coarse(file.manifest.precision, file.manifest.executed),

@@ -31,6 +31,14 @@ SHARED = Path("/dev/shm")
 Item = TypeVar("Item")
 
 
+def count_decoders(cores: int) -> int:
+    """Workers that keep so many cores busy beside an engine.
+
+    As long as they are threads, two for each core, so that one works while the other waits for the interpreter lock.
+    """
+    return max(cores, min(2 * cores, MOST_THREADS))
+
+
 @dataclass(frozen=True, slots=True)
 class ReadImage:
     """An image after it was read."""
