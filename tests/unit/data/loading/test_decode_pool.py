@@ -10,7 +10,7 @@ import pytest
 
 from row_filling import fill_group, fill_number
 from seatrial.data.loading import decode_pool
-from seatrial.data.loading.decode_pool import DecodePool, fill_rows
+from seatrial.data.loading.decode_pool import DecodePool, count_decoders, fill_rows
 from seatrial.errors import UsageError
 
 
@@ -22,6 +22,11 @@ def test_rows_are_filled_from_the_first_that_is_said(workers: int) -> None:
         assert [found.result().bad for found in filled] == [{3: "one is broken"}, {}, {0: "one is broken"}]
         assert pool.buffers[:, :, 0].tolist() == [[0, 9, -1, -1, -1], [8, -1, 7, 0, -1]]
         np.testing.assert_array_equal(pool.buffers[:, :, 0], pool.buffers[:, :, 1])
+
+
+@pytest.mark.parametrize(("cores", "decoders"), [(1, 2), (2, 4), (3, 4), (4, 4), (5, 5), (96, 96)])
+def test_up_to_two_threads_a_core_decode(cores: int, decoders: int) -> None:
+    assert count_decoders(cores) == decoders
 
 
 def test_a_signal_to_the_group_does_not_reach_decoding_processes() -> None:
