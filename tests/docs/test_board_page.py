@@ -32,6 +32,7 @@ def _place(tiny_trial: TinyTrial, unlabelled_run: Path, tmp_path_factory: pytest
     folder = tmp_path_factory.mktemp("page")
     (folder / "imagenet").symlink_to(tiny_trial.folder)
     (folder / "card.toml").symlink_to(tiny_trial.card)
+    (folder / "last-week").symlink_to("trials")
     (folder / "exports").mkdir()
     for name in ("small", "huge"):
         shutil.copy(unlabelled_run / "net.onnx", folder / "exports" / f"{name}.onnx")

@@ -23,13 +23,20 @@ function filter() {
   count.textContent = `${shown} of ${rows.length} rows`;
 }
 
+// What a cell is ordered by; empty where there is nothing: a dash, or words in the place of a figure.
+function findKey(cell, isNumber) {
+  const text = isNumber ? "" : cell.textContent.toLowerCase();
+  return cell.dataset.key ?? (text === "–" ? "" : text);
+}
+
 function order(table, place, button) {
   const heading = button.closest("th");
   const down = heading.getAttribute("aria-sort") === "descending";
   for (const each of table.tHead.querySelectorAll("th")) each.removeAttribute("aria-sort");
   heading.setAttribute("aria-sort", down ? "ascending" : "descending");
   const sign = down ? 1 : -1;
-  const keyed = [...table.tBodies[0].rows].map((row) => [row.cells[place].dataset.key ?? row.cells[place].textContent.toLowerCase(), row]);
+  const isNumber = heading.className === "number";
+  const keyed = [...table.tBodies[0].rows].map((row) => [findKey(row.cells[place], isNumber), row]);
   keyed.sort(([a], [b]) => {
     if (!a || !b) return !a - !b;
     const [x, y] = [Number(a), Number(b)];

@@ -19,7 +19,7 @@ def describe_flags(tool: Tool) -> Iterator[tuple[str, str]]:
 
 def _describe(flag: Flag) -> str:
     if flag.refused:
-        but = f", but for {flag.unless[0]}" if flag.unless else ""
+        but = f", except {flag.unless[0]}" if flag.unless else ""
         return f"refused{but}: {flag.refused}"
     if flag.dropped:
         return f"dropped: {flag.dropped}"

@@ -36,7 +36,7 @@ TOOLS = (
         "doctor, and exit code 5; on an NPU the machine's own",
         plan_smi,
         tuple(
-            Flag((name,), takes="none" if name in ("m", "l") else "value", means="handed to npu-smi")
+            Flag((name,), takes="none" if name in ("m", "l") else "value", means="passed on to npu-smi")
             for name in QUERIES
         ),
         (1,),

@@ -46,7 +46,7 @@ FLAGS = (
             *("result_path", "result_dir", "result", "infer_results", "infer_result_dir", "benchmark_out", "pre_dir"),
             *("pred_dir", "txt_path", "input_path", "input_dir", "output_dir", "folder_davinci_target"),
         ),
-        means="PRED_DIR, or the summary of ais_bench that is about it",
+        means="PRED_DIR, or ais_bench's summary of it",
     ),
     Flag(
         (

@@ -24,7 +24,7 @@ OTHERS = (
     Flag(
         ("batch_size", "batchsize", "bs"), dropped="there is one .bin file for each image, and batches are made of them"
     ),
-    Flag(("label_path", "gt_path"), dropped="give the labels to the script that counts"),
+    Flag(("label_path", "gt_path"), dropped="give the labels to the script that scores"),
     Flag(("cfg", "config", "model_name"), dropped="the recipe says which network it is"),
 )
 MAIN = "resnet"
@@ -116,7 +116,7 @@ TOOLS = (
     Tool(
         ("ResNeXt_preprocess.py",),
         "SRC DST",
-        "it writes uint8 of 224×224, which no card has as a mode: give one that has to `seatrial preprocess`",
+        "it writes uint8 of 224×224, and no card has such a mode: give `seatrial preprocess` a card that has",
         None,
     ),
     Tool(

@@ -236,7 +236,7 @@ TOOLS = (
                 for name in ("threads", "useSpinWait", "useCudaGraph", "explicitBatch", "verbose", "noTF32")
             ),
             Flag(("int8",), takes="none", refused=PRECISION),
-            Flag(("best",), takes="none", refused="it may take any precision: give --fp16, or none for fp32"),
+            Flag(("best",), takes="none", refused="TensorRT would choose it: give --fp16, or nothing for fp32"),
             Flag(("streams", "infStreams"), refused="`seatrial bench --streams N` measures several", unless=("1",)),
             Flag(("device",), refused="write `seatrial compat --engine tensorrt@cuda:N trtexec …`", unless=("0",)),
         ),
