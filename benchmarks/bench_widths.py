@@ -19,7 +19,7 @@ from seatrial.results.speed import find_timed_s, measure_rate
 from seatrial.workflow.run_jobs import make_sweep
 from seatrial.workflow.run_spec import RunSpec
 
-COLUMNS = "{:<16}{:>6}  {:<12}{:>11}{:>9}{:>9}{:>10}{:>10}"
+COLUMNS = "{:<16}{:>6}  {:<12}{:>11}{:>9}{:>9}{:>11}{:>12}"
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def measure_once(folder: Path, spec: SweepSpec) -> tuple[Cost, float, float]:
 
 
 def make_specs(run: Path, seconds: float) -> dict[str, SweepSpec]:
-    """What a run measures now, and the same with fixed seconds."""
-    begin = RunSpec("", None, run, None, (), run)
+    """What a run measures now, and the same with fixed seconds; of random bytes, at any batch size."""
+    begin = RunSpec("", None, run, None, (), run, batch_sizes=(1,))
     by_width = make_sweep(begin, run).model_copy(update={"images": None})
     limits = by_width.limits.model_copy(update={"precision": None, "duration_s": seconds})
     return {"by width": by_width, f"{seconds:g} s": by_width.model_copy(update={"limits": limits})}

@@ -4,6 +4,7 @@ import functools
 from dataclasses import replace
 
 from seatrial.errors import UsageError
+from seatrial.machine.openmp import brief_spinning
 from seatrial.models.sources import resolve_network
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
@@ -15,6 +16,7 @@ from seatrial.train.input.sampler import check_parts
 from seatrial.workflow.train_spec import CHECKPOINT, TrainSpec, choose_settings, find_trained
 
 
+@brief_spinning()
 def train_recipe(spec: TrainSpec, progress: Progress = silent) -> TrainingRecord:
     """Train a recipe, or find it done; a stopped training resumes.
 
