@@ -67,9 +67,12 @@ def export(
     from seatrial.export.spec import OPSETS, ExportSpec
     from seatrial.models.find_weights import find_weights
     from seatrial.models.sources import resolve_network
+    from seatrial.models.sources.huggingface import fetch_description
     from seatrial.workflow.export import PARITY_IMAGES, export_checkpoint
 
     notify = progress or silent
+    if fetch:
+        fetch_description(os.fspath(recipe))
     card = resolve_network(os.fspath(recipe), image_size, like, classes)
     proof = spread(list_images(Path(images)), PARITY_IMAGES) if images is not None else []
     if images is not None and not proof:

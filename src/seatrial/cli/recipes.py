@@ -275,12 +275,13 @@ def fetch(
     ] = None,
 ) -> None:
     """Download a card's weights and check them; a download that was cut off resumes."""
-    from seatrial.models.fetch import fetch_weights
-    from seatrial.models.find_weights import weights_folder
+    from seatrial.models.find_weights import fetch_published
     from seatrial.models.sources import resolve_recipe
+    from seatrial.models.sources.huggingface import fetch_description
 
     with show_progress() as progress:
-        fetched = fetch_weights(resolve_recipe(recipe), output or weights_folder(), progress)
+        fetch_description(recipe)
+        fetched = fetch_published(resolve_recipe(recipe), progress, output)
     print_lines(fetched)
 
 

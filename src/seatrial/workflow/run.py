@@ -16,6 +16,7 @@ from seatrial.engines.base import EngineFile, GraphFile
 from seatrial.errors import ParityError, SeatrialError
 from seatrial.evaluation.reference import ReferencePredictions
 from seatrial.machine.environment import machine_hash, read_environment
+from seatrial.models.sources.huggingface import fetch_description
 from seatrial.models.sources.onnx import describe_inside
 from seatrial.progress import Progress, Update, silent, write_duration
 from seatrial.recipes import Recipe
@@ -70,7 +71,7 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Run:
         SeatrialError: any of its stages' errors; what was finished before stays.
     """
     began = time.perf_counter()
-    checked = check_run(spec, progress)
+    checked = _check(spec, progress)
     run = spec.output
     spec = choose_batches(spec, checked.described)
     if spec.time_budget_s is not None:
@@ -102,11 +103,18 @@ def begin_run(spec: RunSpec, progress: Progress = silent) -> None:
     Raises:
         SeatrialError: as `run_pipeline`.
     """
-    checked = check_run(spec, progress)
+    checked = _check(spec, progress)
     spec = choose_batches(spec, checked.described)
     with locked(spec.output):
         clock = StageClock(spec.output / TIMES, checked.recipe.network.name, machine_hash(read_environment()))
         _make_graph(spec, checked, clock, progress)
+
+
+def _check(spec: RunSpec, progress: Progress) -> CheckedRun:
+    """As `check_run`; what describes a model of the hub is downloaded first, where downloads are wanted."""
+    if spec.fetch:
+        fetch_description(spec.recipe)
+    return check_run(spec, progress)
 
 
 def _make_graph(

@@ -1,8 +1,8 @@
 """`hf:ORG/NAME[@REV]` or `hf:./folder`: config.json and preprocessor_config.json, as transformers reads them.
 
 A repository that timm made names a timm architecture and is timm's. Else the network is transformers' class that
-config.json names, and the steps follow from what its image processor would do (`image_processor`). Only `fetch` uses
-the network; no code from a repository is run.
+config.json names, and the steps follow from what its image processor would do (`image_processor`). Only
+`fetch_description` uses the network; no code from a repository is run.
 """
 
 import json
@@ -14,8 +14,9 @@ from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seatrial.errors import DataError, SeatrialError, UsageError, first_line
+from seatrial.errors import SeatrialError, UsageError, first_line
 from seatrial.models.build import check_timm_name, find_size, sketch_network
+from seatrial.models.hub import DESCRIPTION, WEIGHTS, fetch_files
 from seatrial.models.sources import timm
 from seatrial.models.sources.card import Draft, check_channels
 from seatrial.models.sources.image_processor import (
@@ -36,11 +37,12 @@ if TYPE_CHECKING:
     from seatrial.models.sources.resolve import Transform
 
 HUB = "https://huggingface.co"
-FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
+FILES = (*DESCRIPTION, WEIGHTS)
 OTHER_WEIGHTS = {
     "*.safetensors.index.json": "they are in several files here: save them as one with save_pretrained",
     "pytorch_model*.bin": "here is only a pickle: give pytorch_model.bin with --checkpoint, it is read safely",
 }
+REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -63,6 +65,11 @@ class HubFolder:
             SeatrialError: it is missing or damaged.
         """
         return read_json(self.path / "config.json", *FIXES)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it says how its images are prepared, too, as timm's config.json does itself."""
+        return "architecture" in self.read_config() or (self.path / DESCRIPTION[1]).is_file()
 
 
 @contextmanager
@@ -168,28 +175,23 @@ def list_references(pattern: str) -> list[Listed]:
     return found
 
 
-def fetch(name: str) -> Path:
-    """Download what a reference needs into the Hugging Face client's own store; returns the folder.
+def fetch_description(reference: str) -> None:
+    """Download what describes a model of the hub, unless it is on this machine; of another reference nothing is.
 
     Raises:
-        DataError: the hub cannot be reached.
-        UsageError: the hub has no such repository or revision.
-        EngineError: huggingface_hub is not installed.
+        UsageError: the hub has no such repository or revision, or nothing in it says what network it is.
+        SeatrialError: as `models.hub.fetch_files`.
     """
-    if Path(name).is_dir():
-        return Path(name)
-    read_version("huggingface_hub")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-
+    source, _, name = reference.partition(":")
     repository, _, revision = name.partition("@")
-    try:
-        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=list(FILES)))
-    except (RepositoryNotFoundError, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        first = str(error).partition("\n")[0]
-        if isinstance(error, RepositoryNotFoundError):
-            raise UsageError(f"the hub has no repository {repository} ({first})", "check its name") from None
-        raise DataError(f"hf:{name} cannot be fetched ({first})", "check the network and run it again") from None
+    if source != "hf" or expand_home(name).is_dir() or not REPOSITORY.fullmatch(repository):
+        return
+    stored = _find_stored(name)
+    if stored is not None and stored.is_complete:
+        return
+    if not (fetch_files(repository, revision or None, DESCRIPTION) / DESCRIPTION[0]).is_file():
+        problem = f"{repository} on the Hugging Face hub has no {DESCRIPTION[0]}, which says what network it is"
+        raise UsageError(problem, "give another repository")
 
 
 def _find_folder(name: str) -> HubFolder:
@@ -199,23 +201,36 @@ def _find_folder(name: str) -> HubFolder:
         UsageError: it is not on this machine.
         EngineError: huggingface_hub is not installed.
     """
+    found = _find_stored(name)
+    if found is None:
+        raise UsageError(
+            f"hf:{name} is not on this machine",
+            f"`seatrial recipes fetch hf:{name}` downloads it; or give its folder, hf:./folder, with "
+            f"{', '.join(FILES)} from {HUB}/{name.partition('@')[0]}",
+        )
+    return found
+
+
+def _find_stored(name: str) -> HubFolder | None:
+    """The folder that a reference names, or the repository in the store of the hub's client; None: it is not there.
+
+    Raises:
+        UsageError: it is neither a folder nor ORG/NAME.
+        EngineError: huggingface_hub is not installed.
+    """
     if expand_home(name).is_dir() and name:
         return HubFolder(name, expand_home(name))
     repository, _, revision = name.partition("@")
     if name.startswith((".", "/", "~")):
         raise UsageError(f"hf:{name}: there is no folder {name}", "give a folder as save_pretrained writes it")
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", repository):
+    if not REPOSITORY.fullmatch(repository):
         raise UsageError(f"hf:{name} is no folder and no ORG/NAME", "write it like hf:google/vit-base-patch16-224")
     read_version("huggingface_hub")
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repository, "config.json", revision=revision or None)
     if not isinstance(found, str):
-        raise UsageError(
-            f"hf:{name} is not on this machine",
-            f"`seatrial recipes fetch hf:{name}` or --fetch downloads it; or give its folder, hf:./folder, with "
-            f"{', '.join(FILES)} from {HUB}/{repository}",
-        )
+        return None
     folder = Path(found).parent
     return HubFolder(name, folder, repository, folder.name if COMMIT.fullmatch(folder.name) else revision or None)
 
@@ -297,7 +312,7 @@ def _add_names(draft: Draft, names: list[str], comment: str) -> None:
 
 
 def _add_weights(draft: Draft, folder: HubFolder) -> None:
-    file, path = FILES[-1], folder.path
+    file, path = WEIGHTS, folder.path
     if (path / file).is_file():
         draft.put("weights.file", file, "safetensors")
         draft.put("weights.path", str((path / file).absolute()))

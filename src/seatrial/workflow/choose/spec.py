@@ -15,6 +15,7 @@ from seatrial.engines.base import Capabilities, GraphFile
 from seatrial.engines.engine_folder import read_graph
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.models.sources import resolve_card
+from seatrial.models.sources.huggingface import fetch_description
 from seatrial.progress import Progress, Update
 from seatrial.recipes import Recipe
 from seatrial.store.records import RunManifest
@@ -105,6 +106,8 @@ def open_subject(spec: ChooseSpec, progress: Progress) -> Subject:
     folder = Path(spec.target)
     if spec.begin is not None:
         folder = spec.begin.output
+        if spec.begin.fetch:
+            fetch_description(spec.begin.recipe)
         engines = list_candidates(spec.engines, _is_foreign(spec.begin), spec.calibration is not None, progress)
         quantised = any(split_engine(text)[1] == "int8" for text in engines)
         begin_run(replace(spec.begin, engines=engines, calibration=spec.calibration if quantised else None), progress)

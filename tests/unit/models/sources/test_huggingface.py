@@ -2,18 +2,22 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from seatrial.cli import run_cli
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.evaluation.preprocessing_parity import draw_files, prove_preprocessing
 from seatrial.models.build import build_network
 from seatrial.models.checkpoint import load_checkpoint
 from seatrial.models.find_weights import find_weights
+from seatrial.models.hub import DESCRIPTION, WEIGHTS
 from seatrial.models.sources import resolve_recipe
+from seatrial.models.sources.huggingface import fetch_description
 from seatrial.models.sources.resolve import list_references
 
 transformers = pytest.importorskip("transformers")
@@ -308,3 +312,107 @@ def test_a_stored_repository_is_found_with_its_commit(tmp_path: Path, monkeypatc
     assert recipe.weights is not None and recipe.weights.revision == commit
     assert find_weights(recipe, None).is_file()
     assert resolve_recipe(f"hf:some/thing@{commit}") == recipe
+
+
+COMMIT = "0123456789" * 4
+
+
+class FakeHub:
+    """The hub's client with repositories in a folder in the place of the network; it stores what it downloads."""
+
+    def __init__(self, repositories: Path, store: Path) -> None:
+        self.repositories, self.store = repositories, store
+        self.fetched: list[tuple[str, ...]] = []
+
+    def snapshot_download(
+        self, repository: str, revision: str | None, local_dir: Path | None, allow_patterns: list[str]
+    ) -> str:
+        """The files of these names, into the folder, or into the store where references look for them."""
+        self.fetched.append(tuple(allow_patterns))
+        place = self.store / f"models--{repository.replace('/', '--')}"
+        folder = local_dir or place / "snapshots" / COMMIT
+        for path in (folder, place / "refs"):
+            path.mkdir(parents=True, exist_ok=True)
+        (place / "refs" / "main").write_text(COMMIT)
+        for source in (self.repositories / repository / name for name in allow_patterns):
+            if source.is_file():
+                shutil.copy(source, folder)
+        return str(folder)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
+    import huggingface_hub.constants
+
+    fake = FakeHub(tmp_path / "hub", tmp_path / "store")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(fake.store))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fake.snapshot_download)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return fake
+
+
+def test_a_repository_is_fetched_with_what_describes_it_once(hub: FakeHub, capsys: pytest.CaptureFixture[str]) -> None:
+    make_folder(hub.repositories / "some" / "thing", "resnet")
+    assert run_cli(["recipes", "show", "hf:some/thing"]) == 2
+    assert "not on this machine; `seatrial recipes fetch hf:some/thing` downloads it" in capsys.readouterr().err
+    assert run_cli(["recipes", "fetch", "hf:some/thing"]) == 0
+    printed = Path(capsys.readouterr().out.strip())
+    assert printed == find_weights(resolve_recipe("hf:some/thing"), None)
+    assert printed.read_bytes() == (hub.repositories / "some" / "thing" / WEIGHTS).read_bytes()
+    assert run_cli(["recipes", "fetch", "hf:some/thing"]) == 0
+    assert hub.fetched == [DESCRIPTION, (WEIGHTS,)]
+
+
+def test_repositories_do_not_get_each_others_weights(hub: FakeHub) -> None:
+    for name, kind in (("a/one", "resnet"), ("b/two", "vit")):
+        make_folder(hub.repositories / name, kind)
+        fetch_description(f"hf:{name}")
+        recipe = resolve_recipe(f"hf:{name}")
+        told = f"add --fetch to download .*{name}/resolve/.*; or give --checkpoint FILE$"
+        with pytest.raises(UsageError, match=told):
+            find_weights(recipe, None)
+        found = find_weights(recipe, None, fetch=True)
+        assert found.read_bytes() == (hub.repositories / name / WEIGHTS).read_bytes()
+
+
+def test_a_repository_is_fetched_into_a_folder_that_is_a_reference(hub: FakeHub) -> None:
+    make_folder(hub.repositories / "some" / "thing", "resnet")
+    assert run_cli(["recipes", "fetch", "hf:some/thing", "--output", "mine"]) == 0
+    recipe = resolve_recipe("hf:./mine")
+    assert recipe.weights is not None and recipe.weights.path == str(Path("mine", WEIGHTS).absolute())
+
+
+def test_a_repository_without_a_network_or_without_weights(hub: FakeHub) -> None:
+    with pytest.raises(UsageError, match=r"no/model on the Hugging Face hub has no config\.json"):
+        fetch_description("hf:no/model")
+    (make_folder(hub.repositories / "no" / "weights", "resnet") / WEIGHTS).unlink()
+    fetch_description("hf:no/weights")
+    with pytest.raises(UsageError, match=r"no/weights on the Hugging Face hub has no model\.safetensors; give its"):
+        find_weights(resolve_recipe("hf:no/weights"), None, fetch=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--output", "out"),
+        ("export", "--output", "out.onnx"),
+        ("choose", "--goal", "size", "--engines", "onnxruntime", "--output", "out"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_verb_downloads_what_describes_a_model_with_fetch_alone(
+    words: tuple[str, ...], hub: FakeHub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_folder(hub.repositories / "some" / "thing", "resnet")
+    command = [words[0], "hf:some/thing", "--images", "nowhere", *words[1:]]
+    assert run_cli(command) == 2 and hub.fetched == []
+    assert "hf:some/thing is not on this machine" in capsys.readouterr().err
+    assert run_cli([*command, "--fetch"]) == 6 and hub.fetched == [DESCRIPTION]
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_a_plan_downloads_nothing(hub: FakeHub, capsys: pytest.CaptureFixture[str]) -> None:
+    make_folder(hub.repositories / "some" / "thing", "resnet")
+    assert run_cli(["run", "hf:some/thing", "--images", "nowhere", "--output", "out", "--fetch", "--dry-run"]) == 2
+    assert "hf:some/thing is not on this machine" in capsys.readouterr().err and hub.fetched == []
