@@ -17,11 +17,13 @@ from seatrial.diagnosis.app.predictions import read_predictions
 from seatrial.diagnosis.app.program import make_sound, make_tensors
 from seatrial.diagnosis.app.write_kit import Network, NetworkOfKit, write_kit
 from seatrial.errors import RefusedFile, SeatrialError, UsageError
+from seatrial.evaluation.parity import measure_parity
 from seatrial.foreign.files import read_bytes
+from seatrial.metrics.noise_floor import SAME_FLOORS
 from seatrial.models.sources import resolve_recipe
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
-from seatrial.store.app_kit import KIT, OUTPUTS, AppJudgement, AppKit
+from seatrial.store.app_kit import KIT, OUTPUTS, SOUND, AppJudgement, AppKit
 from seatrial.store.files import hash_file, is_inside
 from seatrial.store.records import RunManifest
 
@@ -104,7 +106,7 @@ def judge_app(spec: JudgeSpec, progress: Progress = silent) -> AppJudgement:
             )
         return judge_outputs(given, kit)
     judged, faults = judge_tensors(given, kit, spec.tolerance)
-    network = _find_network(record, kit.recipe, needed=spec.images is not None)
+    network = _find_network(record, kit, needed=spec.images is not None)
     if judged.changed is None and network is not None:
         changed = network(given.values).argmax(axis=1) != network(kit.tensors).argmax(axis=1)
         judged = judged.model_copy(update={"changed": int(changed.sum())})
@@ -131,8 +133,13 @@ def _open_kit(folder: Path) -> tuple[AppKit, OpenKit]:
     return record, OpenKit(recipe, KitPixels(files, recipe), [image.name for image in record.images], tensors, outputs)
 
 
-def _find_network(record: AppKit, recipe: Recipe, needed: bool) -> Network | None:
-    """The kit's network, where its weights are still where they were and are asked for."""
+def _find_network(record: AppKit, kit: OpenKit, needed: bool) -> Network | None:
+    """The kit's network, where its weights are still where they were, and as they were.
+
+    Raises:
+        UsageError: they are needed, and are gone.
+        RefusedFile: they are needed, and are others by now.
+    """
     there = record.weights is not None and Path(record.weights).is_file()
     if needed and not there:
         where = f"its weights {record.weights} are not there" if record.weights else "it was made without weights"
@@ -140,11 +147,26 @@ def _find_network(record: AppKit, recipe: Recipe, needed: bool) -> Network | Non
     if not there or record.weights is None:
         return None
     try:
-        return _open_network(recipe, Path(record.weights))
+        network = _open_network(kit.recipe, Path(record.weights))
+        _check_same_network(network, kit, record.weights)
     except SeatrialError:
         if needed:
             raise
         return None  # How many first classes change is then not known; what differs is.
+    return network
+
+
+def _check_same_network(network: Network, kit: OpenKit, weights: str) -> None:
+    """Refuse a network that does not give the kit's logits: another training may have written its weights since.
+
+    Raises:
+        RefusedFile: they are others.
+    """
+    right, now = kit.outputs[SOUND], network(kit.tensors)
+    # What an ONNX file computes in may be anything.
+    floor = SAME_FLOORS["int8" if kit.recipe.network.builder == "onnx" else "fp32"]
+    if now.shape != right.shape or not measure_parity("kit", right, now).relative_error <= floor:
+        raise RefusedFile(f"{weights} has other weights than when the kit was made", "make the kit again")
 
 
 def _open_network(recipe: Recipe, weights: Path) -> Network:

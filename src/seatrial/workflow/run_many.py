@@ -218,6 +218,10 @@ def _judge(code: int, log: Path, verdict: Path) -> dict[str, object]:
     if last.startswith(ERROR) or known == ExitCode.BUG or not verdict.is_file():
         return {"outcome": "error", "exit_code": known, "reason": last.removeprefix(ERROR)}
     found = Verdict.load(verdict)
+    if found.exit_code != known:
+        # It is an earlier run's; whatever the process wrote last may hide what this one ended with.
+        errors = [line for line in lines if line.startswith(ERROR)]
+        return {"outcome": "error", "exit_code": known, "reason": (errors or [last])[-1].removeprefix(ERROR)}
     reasons = (f"{gate.engine}: {gate.reason}" for gate in found.gates if gate.outcome == found.outcome != "PASS")
     none = "" if found.gates else "no gate was judged"
     return {"outcome": found.outcome, "exit_code": known, "reason": next(reasons, none)}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from made_once import make_once
 from seatrial.cli import run_cli
@@ -128,4 +129,13 @@ def test_weights_that_are_gone_leave_the_verdict(
     capsys.readouterr()
     assert judge(kit, swapped, "--json") == 3
     assert json.loads(capsys.readouterr().out)["changed"] is None
-    assert judge(kit, swapped, "--images", str(tiny_trial.images), "--labels", str(tiny_trial.labels)) == 8
+    effect = ["--images", str(tiny_trial.images), "--labels", str(tiny_trial.labels)]
+    assert judge(kit, swapped, *effect) == 8
+    # Another training has written weights of the same network since: its figures would not be the kit's.
+    state = torch.load(tiny_trial.checkpoint, weights_only=True)
+    torch.save({name: 1.01 * value if value.is_floating_point() else value for name, value in state.items()}, weights)
+    capsys.readouterr()
+    assert judge(kit, swapped, "--json") == 3
+    assert json.loads(capsys.readouterr().out)["changed"] is None
+    assert judge(kit, swapped, *effect) == 8
+    assert "has other weights than when the kit was made" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from seatrial.cli import run_cli
 from seatrial.cli.run import run as run_verb
 from seatrial.cli.run_config import NOT_OF_A_RUN
 from seatrial.errors import ExitCode, UsageError
+from seatrial.store.records import Verdict
 from seatrial.store.run_many import CellOptions, RunManyRecord
 from seatrial.workflow import run_many
 from seatrial.workflow.run_many import WORST_FIRST, read_cells
@@ -161,6 +162,25 @@ def test_a_cell_that_fails_leaves_the_others_alone(
     reasons = {cell.name: cell.reason for cell in record.cells}
     assert "SIGKILL" in reasons["c"] and "its time limit" in reasons["b"] and reasons["d"] == "ValueError: a bug"
     assert reasons["g"] == "no time (since 2026-01-01)" and "going on" in (here / "out/logs/a.log").read_text()
+
+
+def test_a_verdict_of_an_earlier_run_is_not_that_of_a_cell_that_fails(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = Verdict(recipe="a", outcome="PASS", exit_code=ExitCode.PASS, gates=())
+    for name in ("a", "b"):
+        (here / "out" / name).mkdir(parents=True)
+        passed.save(here / "out" / name / "verdict.json")
+    # A library may write a last line of its own after the error.
+    results: dict[str, tuple[int | None, str]] = {
+        "a": (5, "seatrial: a.onnx cannot be built; see above\nresource_tracker: leaked objects"),
+        "b": (0, "PASS"),
+    }
+    monkeypatch.setattr(run_many, "_wait_for", wait_with(results))
+    run_cli(["run-many", str(write_list(here, write_models(*results))), "--output", "out"])
+    cells = RunManyRecord.load(here / "out" / "run-many.json").cells
+    assert [(cell.outcome, cell.exit_code) for cell in cells] == [("error", 5), ("PASS", 0)]
+    assert cells[0].reason == "a.onnx cannot be built; see above"
 
 
 def test_when_it_is_stopped_what_is_done_stays(
