@@ -1,9 +1,11 @@
 """The candidates of a choice: engines in precisions, compiled, and evaluated when their turn comes."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from seatrial.compare.gates import judge_gates
+from seatrial.compare.quantities import QUANTITIES
 from seatrial.data.images import LabelledImage, are_labelled
 from seatrial.data.labels import spread
 from seatrial.engines.base import EngineFile, GraphFile
@@ -19,6 +21,7 @@ from seatrial.metrics.inequality import EACH, list_terms
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.recipes.schema import Gates
+from seatrial.report.headline import PLAUSIBLE
 from seatrial.results.run import ENGINE
 from seatrial.results.summarise import measure_size
 from seatrial.store.records import WORST_FIRST, AccuracyRecord, Comparison, EngineManifest
@@ -273,15 +276,25 @@ def _needs_all(gates: Gates) -> bool:
 
 
 def list_required(gates: Gates) -> tuple[str, ...]:
-    """The expressions of a card that are about any engine, not one by its name in a run."""
-    return tuple(text for text in gates.require if all(term.engine == EACH for term in list_terms(text)))
+    """The expressions of a card that are about the accuracy of any engine, not of one by its name in a run."""
+    return tuple(text for text in gates.require if _is_judged(text))
 
 
-def list_unjudged(gates: Gates) -> tuple[str, ...]:
-    """What a card requires and a choice does not judge: gates on speed, on batch sizes, and on engines by name."""
+def _is_judged(text: str) -> bool:
+    terms = list_terms(text)
+    kinds = {QUANTITIES[term.quantity].kind for term in terms if term.quantity in QUANTITIES}
+    return all(term.engine == EACH for term in terms) and (not kinds or "accuracy" in kinds)
+
+
+def list_unjudged(gates: Gates, of_run: Sequence[str] = ()) -> tuple[str, ...]:
+    """What is required and a choice does not judge: gates on speed, resources and batch sizes, on engines by name.
+
+    Args:
+        of_run: expressions that the run was given beside those of its card.
+    """
     named = [text for text in gates.require if text not in list_required(gates)]
     batches = [f"same_at_batches {gates.same_at_batches}"] if gates.same_at_batches else []
-    return (*gates.speed, *named, *batches)
+    return (*gates.speed, *named, *batches, *of_run)
 
 
 def judge_candidate(
@@ -299,7 +312,8 @@ def judge_candidate(
         record = record.model_copy(update={"versus": _widen(record.versus, alpha)})
     records = {each.name: each for each in (reference, record) if each is not None}
     results = [gate for gate in judge_gates(recipe, records, {}) if gate.kind == "accuracy"]
-    results = [gate for gate in results if gate.engine == record.name]
+    # What speaks against believing the reference leaves every candidate open: what is at chance cannot lose.
+    results = [gate for gate in results if gate.engine == record.name or gate.gate == PLAUSIBLE]
     if record.compared is None:
         bad = [gate for gate in results if gate.outcome != "PASS"]
         return Judged(bad[0].outcome, bad[0].reason) if bad else Judged("PASS", "it is the reference itself")

@@ -1,11 +1,12 @@
 """`seatrial choose`: compile every candidate, let their settings race, and store what is to be deployed."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seatrial.data.calibration import hash_contents, read_calibration
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines.base import EngineFile
 from seatrial.errors import EngineError
@@ -14,7 +15,7 @@ from seatrial.machine.environment import machine_hash, read_environment
 from seatrial.progress import Progress, Update, silent
 from seatrial.results.run import CHOICE
 from seatrial.store.choice import Choice
-from seatrial.store.files import locked
+from seatrial.store.files import hash_value, locked
 from seatrial.store.stage_cache import CachedStage
 from seatrial.workflow.bench import prepare_pixels
 from seatrial.workflow.choose.candidates import FOLDER, Candidates, list_unjudged
@@ -23,6 +24,8 @@ from seatrial.workflow.choose.contenders import Contender, Judged, RoundSamples
 from seatrial.workflow.choose.measuring import Measuring, list_contenders
 from seatrial.workflow.choose.race import Race
 from seatrial.workflow.choose.spec import ChooseSpec, Subject, list_candidates, open_subject
+from seatrial.workflow.compile import split_engine
+from seatrial.workflow.quantize import CALIBRATION_IMAGES
 
 CHOOSE = CachedStage("choose", "choose/1", "chosen")
 
@@ -74,7 +77,7 @@ def choose_deployment(spec: ChooseSpec, progress: Progress = silent) -> tuple[Ch
         if found is not None:
             progress(CHOOSE.already(found.goal))
             return found, path
-        for text in list_unjudged(subject.recipe.gates):
+        for text in list_unjudged(subject.recipe.gates, subject.manifest.spec.get("gates", ())):
             progress(Update("choose", note=f"not judged here, but by `seatrial run`: {text}"))
         candidates = Candidates(subject, progress)
         with watch.time("compile"):
@@ -101,11 +104,22 @@ def _choose_key(spec: ChooseSpec, subject: Subject, texts: tuple[str, ...]) -> s
             "max_drop_pp": subject.limit_pp,
             "engines": texts,
             "batch_sizes": subject.batch_sizes,
-            "calibration": None if subject.calibration is None else str(subject.calibration),
+            "calibration": hash_calibration(subject.calibration, texts),
             "machine": machine_hash(environment),
             "versions": environment.versions,
         }
     )
+
+
+def hash_calibration(calibration: Path | None, texts: Sequence[str]) -> str | None:
+    """What identifies the images that int8 is calibrated with; None where no candidate is of int8, or there are none.
+
+    Raises:
+        DataError: one of them cannot be read.
+    """
+    if calibration is None or not any(split_engine(text)[1] == "int8" for text in texts):
+        return None
+    return hash_value(sorted(hash_contents(read_calibration(calibration, CALIBRATION_IMAGES))))
 
 
 def choose_smallest(candidates: Candidates, watch: Watch) -> SearchResult:

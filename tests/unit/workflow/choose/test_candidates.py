@@ -16,7 +16,7 @@ from seatrial.metrics.inequality import list_terms
 from seatrial.progress import silent
 from seatrial.results.run import Run
 from seatrial.results.run_folder import read_records
-from seatrial.store.records import EarlyStopping
+from seatrial.store.records import EarlyStopping, Suspicion
 from seatrial.workflow.choose.candidates import (
     MOST_TO_MIX,
     Candidate,
@@ -67,11 +67,28 @@ def test_another_gate_of_the_card_must_hold_too(run: Run) -> None:
     assert judged.outcome == "FAIL" and "at least 99.90%" in judged.reason
 
 
+def test_a_reference_that_cannot_be_believed_leaves_every_candidate_open(run: Run) -> None:
+    """Early stopping sees fewer images than the reference was evaluated on, and so may suspect nothing by itself."""
+    doubtful = Suspicion(kind="far below", reason="top-1 is ten points under the card's", fix="look for the cause")
+    versus = run.accuracy["onnxruntime"].versus
+    assert versus is not None
+    doubted = versus.model_copy(update={"suspicions": (doubtful,)})
+    record = run.accuracy["onnxruntime"].model_copy(update={"versus": doubted})
+    judged = judge_candidate(run.recipe, record, run.accuracy["torch"], 5, 0.05)
+    assert judged.outcome == "INCONCLUSIVE" and "ten points under" in judged.reason
+    assert judge(run, "onnxruntime", 5) == "PASS"
+
+
 def test_what_is_not_judged_is_named(run: Run) -> None:
     changes = {"require": ("top1 >= 0.5", "best(openvino) >= 10"), "speed": ("best >= 3",), "same_at_batches": (1, 2)}
     gates = run.recipe.gates.model_copy(update=changes)
     assert list_terms("best(openvino) >= 10")
     assert list_unjudged(gates) == ("best >= 3", "best(openvino) >= 10", "same_at_batches (1, 2)")
+    # Nothing is measured when a candidate is judged, so none of these would ever fail.
+    any_engine = gates.model_copy(update={"require": ("images_per_s >= 10", "size_bytes < 1e6", "top1 >= 0.5")})
+    named = ("best >= 3", "images_per_s >= 10", "size_bytes < 1e6", "same_at_batches (1, 2)")
+    assert list_unjudged(any_engine) == named
+    assert list_unjudged(gates, ("top1 >= 0.9",))[-1] == "top1 >= 0.9"
 
 
 @pytest.mark.parametrize(("label", "verdicts"), [(1, 3), (-1, 2)])

@@ -14,7 +14,7 @@ from seatrial.store.choice import Choice
 from seatrial.workflow.choose import measuring, race
 from seatrial.workflow.choose.candidates import Candidates
 from seatrial.workflow.choose.contenders import Judged
-from seatrial.workflow.choose.search import Watch, choose_smallest
+from seatrial.workflow.choose.search import Watch, choose_smallest, hash_calibration
 from tiny_trial import TinyTrial
 
 
@@ -60,6 +60,16 @@ def test_a_mixed_one_takes_its_place_by_its_size() -> None:
     made_up = MadeUpCandidates({"int8": 1, "fp32": 4}, {"int8"}, mixed={"int8": 2})
     assert find_smallest(made_up) == ["int8-mixed"]
     assert made_up.judged == ["int8", "int8-mixed"]
+
+
+def test_other_calibration_images_in_the_same_folder_are_another_choice(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"one picture")
+    texts = ("openvino:fp32", "openvino:int8")
+    before = hash_calibration(tmp_path, texts)
+    assert hash_calibration(tmp_path, texts) == before is not None
+    (tmp_path / "a.jpg").write_bytes(b"two picture")
+    assert hash_calibration(tmp_path, texts) != before
+    assert hash_calibration(tmp_path, texts[:1]) is hash_calibration(None, texts) is None
 
 
 def test_nothing_is_evaluated_once_the_time_is_up() -> None:
