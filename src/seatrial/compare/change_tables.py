@@ -92,6 +92,7 @@ def _list_notes(changes: Changes) -> Iterator[str]:
         for where, sizes in engine.speed.lone_sizes.items():
             were = "was" if len(sizes) == 1 else "were"
             yield f"{engine.name}: batch {', '.join(map(str, sizes))} {were} measured in {where} only"
+        yield from (f"{engine.name}: {note}" for note in engine.speed.notes)
         allowed = (item for item in engine.speed.unlike.items() if item[0] not in engine.speed.refused)
         yield from (f"{engine.name}: not alike, but allowed: {describe_unlike(*item)}" for item in allowed)
         doubts = doubt_intervals((engine.speed.before, engine.speed.after))

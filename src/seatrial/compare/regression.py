@@ -1,14 +1,14 @@
 """A run compared with an earlier one: what became slower or less accurate, and what else changed."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from seatrial.compare.comparability import KINDS, choose_basis, describe_unlike, find_unlike
 from seatrial.compare.predictions import Accuracy, Differences
-from seatrial.compare.speed_column import Kind, SpeedColumn
+from seatrial.compare.speed_column import Kind, SpeedColumn, put_best_first
 from seatrial.compare.speed_table import RatioColumn, ShownColumn, divide_columns, show_column
-from seatrial.report.numbers import write_signed
-from seatrial.results.speed import Rate
+from seatrial.report.numbers import join_words, write_signed
+from seatrial.results.speed import Rate, divide
 from seatrial.store.records import WORST_FIRST, GateResult, Outcome, Verdict
 
 MAX_SLOWER_PCT = 5.0
@@ -29,6 +29,15 @@ class SpeedChange:
     """What differs beside the engine."""
     refused: tuple[Kind, ...]
     """What of it was not allowed: then no conclusion is drawn."""
+    notes: tuple[str, ...] = ()
+    """At which batch sizes not all that was measured is compared."""
+
+    @property
+    def best(self) -> Rate | None:
+        """The ratio of the best rates, each among the batch sizes of both; None where they have none in common."""
+        rates = ([of.figures[size].rate for size in self.ratio.by_size] for of in (self.after, self.before))
+        after, before = (max(each, key=lambda rate: rate.value, default=None) for each in rates)
+        return None if after is None or before is None else divide(after, before)
 
     @property
     def lone_sizes(self) -> dict[str, tuple[int, ...]]:
@@ -85,8 +94,36 @@ def compare_speed(before: SpeedColumn, after: SpeedColumn, allowed: Collection[K
     bases = choose_basis(columns)
     unlike = find_unlike(columns, bases, [kind for kind in KINDS if kind not in _MAY_DIFFER])
     then, now = (show_column(column, basis) for column, basis in zip(columns, bases, strict=True))
+    then, now, notes = _match_streams(then, now)
     refused = tuple(kind for kind in unlike if kind not in allowed)
-    return SpeedChange(then, now, divide_columns(now, then), unlike, refused)
+    return SpeedChange(then, now, divide_columns(now, then), unlike, refused, notes)
+
+
+def _match_streams(then: ShownColumn, now: ShownColumn) -> tuple[ShownColumn, ShownColumn, tuple[str, ...]]:
+    """Both with the best of those numbers of streams that both were measured on, and notes on what that leaves out.
+
+    More streams may be faster for that alone. A rate is in doubt where the two have no number in common; a number that
+    is not stated is no difference.
+    """
+    before, after = dict(then.figures), dict(now.figures)
+    notes: list[str] = []
+    for size in [size for size in before if size in after]:
+        own, new = before[size].by_streams, after[size].by_streams
+        common = [streams for streams in own if streams in new]
+        if None in {*own, *new} or len(common) == len(own) == len(new):
+            continue
+        if common:
+            before[size], after[size] = (put_best_first(each[streams] for streams in common) for each in (own, new))
+            notes.append(f"batch {size}: compared on {_list_streams(common)}, as both were measured on no other")
+        else:
+            doubt = f"it was measured on {_list_streams(own)}, and on {_list_streams(new)} now"
+            after[size] = replace(after[size], rate=replace(after[size].rate, doubt=doubt))
+    return replace(then, figures=before), replace(now, figures=after), tuple(notes)
+
+
+def _list_streams(numbers: Iterable[int | None]) -> str:
+    listed = [str(number) for number in numbers]
+    return f"{join_words(listed)} stream{'' if listed == ['1'] else 's'}"
 
 
 def judge_slower(name: str, change: SpeedChange, limit_pct: float) -> GateResult:

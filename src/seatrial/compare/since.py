@@ -7,7 +7,7 @@ from seatrial.compare.board import BoardRow, Change
 from seatrial.compare.comparability import describe_unlike
 from seatrial.compare.predictions import compare_predictions
 from seatrial.compare.regression import compare_speed, write_change
-from seatrial.compare.speed_column import ONE_CHIP, Kind, SpeedColumn, SpeedFigure
+from seatrial.compare.speed_column import ONE_CHIP, Kind, SpeedColumn, SpeedFigure, sort_figures
 from seatrial.errors import SeatrialError
 from seatrial.report.numbers import write_points
 from seatrial.results.speed import Rate
@@ -85,8 +85,11 @@ def _compare_rates(row: BoardRow, older: BoardRow) -> tuple[str, str]:
     if change.refused:
         unlike = "; ".join(describe_unlike(kind, change.unlike[kind]) for kind in change.refused)
         return "not comparable", f"images/s are not comparable: {unlike}"
-    ratio = change.ratio.best
-    written = f"images/s at best {write_change(ratio)}"
+    ratio = change.best
+    if ratio is None:
+        return "not comparable", "images/s are not comparable: no batch size was measured in both"
+    lone = [f"batch {', '.join(map(str, sizes))} in the {where} alone" for where, sizes in change.lone_sizes.items()]
+    written = "; ".join([f"images/s at best {write_change(ratio)}", *lone, *change.notes])
     if ratio.doubt is not None or ratio.bounds is None:
         return "not certain", written
     low, high = ratio.bounds
@@ -96,13 +99,11 @@ def _compare_rates(row: BoardRow, older: BoardRow) -> tuple[str, str]:
 def _make_column(row: BoardRow, name: str) -> SpeedColumn:
     """A row's rates as a column of `compare.regression`."""
     engine = row.engine
-    figures: dict[Scope, dict[int | None, SpeedFigure]] = {}
+    found: list[tuple[Scope, int | None, SpeedFigure]] = []
     for each in engine.figures:
         bounds = None if each.low is None or each.high is None else (each.low, each.high)
         figure = SpeedFigure(Rate(each.images_per_s, bounds, each.doubt), each.streams, each.processes)
-        known = figures.setdefault(each.scope, {})
-        if each.batch_size not in known or figure.rate.value > known[each.batch_size].rate.value:
-            known[each.batch_size] = figure
+        found.append((each.scope, each.batch_size, figure))
     facts: dict[Kind, str | None] = {
         "precision": engine.precision,
         "model": row.model,
@@ -112,4 +113,4 @@ def _make_column(row: BoardRow, name: str) -> SpeedColumn:
         "clock": engine.facts.get("clock") or None,
     }
     chips = None if engine.engine in ONE_CHIP else 1
-    return SpeedColumn(name, f"{engine.engine} on {engine.device}", facts, chips, figures)
+    return SpeedColumn(name, f"{engine.engine} on {engine.device}", facts, chips, sort_figures(found))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Literal
 
@@ -42,6 +42,13 @@ class SpeedFigure:
     """The most that a process took: on the accelerator where its driver reports that, else of the machine."""
     load_s: float | None = None
     """The longest time to open the engine's file in a process."""
+    others: tuple["SpeedFigure", ...] = ()
+    """Slower ones, of other numbers of streams at the same batch size."""
+
+    @property
+    def by_streams(self) -> dict[int | None, "SpeedFigure"]:
+        """All figures at the batch size, this one included, by their numbers of streams."""
+        return {figure.streams: figure for figure in (self, *self.others)}
 
 
 TIMES: Mapping[str, str] = {"mean_ms": "mean", "p50_ms": "median", "p90_ms": "90", "p95_ms": "95", "p99_ms": "99"}
@@ -73,7 +80,7 @@ def read_measurement(record: Measurement, name: str) -> SpeedColumn:
     found = ((s.scope, s.latency.batch_size, _read_speed(record, s)) for s in measure_speeds(record, None))
     facts: dict[Kind, str | None] = {"precision": record.precision, "model": record.recipe, **_list_own_facts(record)}
     chips = None if record.engine in ONE_CHIP else 1
-    return SpeedColumn(name, f"{record.engine} on {record.device}", facts, chips, _sort(found), record.doubts)
+    return SpeedColumn(name, f"{record.engine} on {record.device}", facts, chips, sort_figures(found), record.doubts)
 
 
 def _read_speed(record: Measurement, speed: Speed) -> SpeedFigure:
@@ -117,7 +124,7 @@ def read_imported(record: ReportedRecord, name: str) -> SpeedColumn:
     chips = record.chips_per_card or (None if record.tool in ONE_CHIP else 1)
     version = f" {record.tool_version}" if record.tool_version else ""
     origin = f"{record.tool}{version} on {record.device or 'a device that is not stated'}"
-    return SpeedColumn(name, origin, facts, chips, _sort(found), record.doubts)
+    return SpeedColumn(name, origin, facts, chips, sort_figures(found), record.doubts)
 
 
 def _read_times(latency: ReportedLatency | None) -> dict[str, float]:
@@ -145,14 +152,18 @@ def _list_own_facts(record: Measurement | LoadTestRun) -> dict[Kind, str | None]
     }
 
 
-def _sort(found: Iterable[tuple[Scope, int | None, SpeedFigure]]) -> dict[Scope, dict[int | None, SpeedFigure]]:
+def sort_figures(found: Iterable[tuple[Scope, int | None, SpeedFigure]]) -> dict[Scope, dict[int | None, SpeedFigure]]:
     """By scope and batch size, smallest first and the unknown last; the best figure of each."""
-    figures: dict[Scope, dict[int | None, SpeedFigure]] = {}
+    groups: dict[Scope, dict[int | None, list[SpeedFigure]]] = {}
     for scope, size, figure in sorted(found, key=lambda f: (f[1] is None, f[1] or 0)):
-        known = figures.setdefault(scope, {})
-        if size not in known or figure.rate.value > known[size].rate.value:
-            known[size] = figure
-    return figures
+        groups.setdefault(scope, {}).setdefault(size, []).append(figure)
+    return {scope: {size: put_best_first(group) for size, group in sizes.items()} for scope, sizes in groups.items()}
+
+
+def put_best_first(figures: Iterable[SpeedFigure]) -> SpeedFigure:
+    """The fastest of figures at one batch size, with the others beside it."""
+    best, *others = sorted(figures, key=lambda figure: -figure.rate.value)
+    return replace(best, others=tuple(others))
 
 
 def name_model(path: str) -> str:

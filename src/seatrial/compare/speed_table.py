@@ -157,8 +157,12 @@ def show_column(column: SpeedColumn, basis: Basis) -> ShownColumn:
     """A column's figures in a scope and of a chip or a card."""
     factor = (column.chips_per_card or 1) if basis.unit == "card" else 1
     figures = column.figures[basis.scope]
-    scaled = {size: replace(figure, rate=figure.rate.scaled(factor)) for size, figure in figures.items()}
-    return ShownColumn(column, basis, scaled)
+    return ShownColumn(column, basis, {size: _scale(figure, factor) for size, figure in figures.items()})
+
+
+def _scale(figure: SpeedFigure, factor: int) -> SpeedFigure:
+    others = tuple(_scale(other, factor) for other in figure.others)
+    return replace(figure, rate=figure.rate.scaled(factor), others=others)
 
 
 def _divide_columns(shown: Sequence[ShownColumn], baselines: Sequence[str]) -> list[RatioColumn]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from seatrial.compare.regression import compare_speed, find_changes, judge_slower, write_change
-from seatrial.compare.speed_column import SpeedColumn, SpeedFigure
+from seatrial.compare.speed_column import SpeedColumn, SpeedFigure, sort_figures
 from seatrial.results.speed import Rate
 
 
@@ -55,6 +55,23 @@ def test_a_changed_clock_or_machine_is_no_regression(kind: str) -> None:
     allowed = compare_speed(before, after, [kind])  # type: ignore[list-item]
     assert judge_slower("ort", allowed, 5.0).outcome == "FAIL"
     assert list(allowed.unlike) == [kind]
+
+
+def spread_streams(column: SpeedColumn, **rates: float) -> SpeedColumn:
+    """The column with batch 8 measured on these numbers of streams."""
+    figures = [SpeedFigure(Rate(rate, (rate, rate)), int(streams[1:])) for streams, rate in rates.items()]
+    return replace(column, figures=sort_figures(("host", 8, figure) for figure in figures))
+
+
+def test_more_streams_hide_no_loss_and_fewer_make_none() -> None:
+    then, now = spread_streams(BEFORE, s1=400.0), spread_streams(BEFORE, s1=300.0, s4=800.0)
+    slower = compare_speed(then, now)
+    assert judge_slower("ort", slower, 5.0).outcome == "FAIL" and slower.best == Rate(0.75, (0.75, 0.75))
+    assert slower.notes == ("batch 8: compared on 1 stream, as both were measured on no other",)
+    assert judge_slower("ort", compare_speed(now, now), 5.0).outcome == "PASS"
+    open_ = judge_slower("ort", compare_speed(spread_streams(BEFORE, s4=800.0), then), 5.0)
+    assert open_.outcome == "INCONCLUSIVE"
+    assert "in doubt: it was measured on 4 streams, and on 1 stream now" in open_.reason
 
 
 def test_another_export_of_the_network_may_be_compared() -> None:

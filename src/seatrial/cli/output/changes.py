@@ -44,10 +44,10 @@ def _list_engine(engine: EngineChange) -> dict[str, Any]:
         facts["accuracy"] = {"before": accuracy.before, "after": accuracy.after, "versus": accuracy.differences.versus}
         facts["accuracy"]["agreement"] = accuracy.differences.agreement
     if engine.speed is not None:
-        ratio = engine.speed.ratio
+        ratio, best = engine.speed.ratio, engine.speed.best
         facts["speed"] = {
             "ratios": {str(size): list_ratio(rate) for size, rate in ratio.by_size.items()},
-            "best": list_ratio(ratio.best),
+            "best": None if best is None else list_ratio(best),
             "only": engine.speed.lone_sizes,
             "unlike": engine.speed.unlike,
         }
