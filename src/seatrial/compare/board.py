@@ -48,15 +48,16 @@ class BoardRow:
 
     @property
     def group(self) -> tuple[str, str] | None:
-        """What rows that may be ranked have in common: machine and images; None where it cannot be ranked.
+        """What rows that may be ranked have in common: machine, images and labels; None where it cannot be ranked.
 
         Without labels agreement is what is ranked, and it is agreement with one reference.
         """
         engine = self.engine
         if self.unranked:
             return None
-        images = engine.images_hash or ""
-        return engine.machine_hash, images if engine.top1_low is not None else f"{self.run} without labels"
+        if engine.top1_low is None:
+            return engine.machine_hash, f"{self.run} without labels"
+        return engine.machine_hash, f"{engine.images_hash} {engine.labels_hash or ''}"
 
     @property
     def unranked(self) -> str:
@@ -110,7 +111,7 @@ def list_rows(path: str, summary: RunSummary) -> list[BoardRow]:
 def mark_front(rows: Iterable[BoardRow]) -> list[BoardRow]:
     """The rows, each with its place on the Pareto front of accuracy and speed, in their order.
 
-    Only rows of the same machine and the same images are ranked. A row is off the front only if another is certainly
+    Only rows of the same machine, images and labels are ranked. A row is off the front only if another is certainly
     better: its 95 % interval of images/s lies above, and its interval of top-1 does, or both give every image the same
     first class. Rows on the front whose intervals overlap in both are tied.
     """

@@ -1,14 +1,15 @@
 """A run's records in brief, for lists of many runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from seatrial.machine.environment import machine_hash
 from seatrial.metrics.intervals import exact_bounds
 from seatrial.results.recount import find_predictions
-from seatrial.results.run import ACCURACY, ENGINE, SPEED, VERDICT, Run
+from seatrial.results.run import ACCURACY, ENGINE, GRAPH, SPEED, VERDICT, WEIGHTS, Run
 from seatrial.results.speed import find_memory, measure_speeds
 from seatrial.store.measurement import Measurement
+from seatrial.store.predictions import hash_labels
 from seatrial.store.records import WORST_FIRST, AccuracyRecord, EngineManifest
 from seatrial.store.summary import EVALUATION, EngineSummary, RunSummary, SpeedSummary, SummarySource
 
@@ -19,8 +20,10 @@ def summarise(run: Run) -> RunSummary:
     Raises:
         RefusedFile: a file of predictions is not the one that its record was counted from.
     """
-    paths = ["run.json", VERDICT]
+    # Where weights or graph are others, or what the verdict names as its evidence, records are stale.
+    paths = ["run.json", VERDICT, WEIGHTS, GRAPH, *(run.verdict.evidence if run.verdict else ())]
     paths += [place.format(name) for place in (ENGINE, ACCURACY, SPEED) for name in run.engines]
+    predictions, labels = dict(_list_predictions(run)), _identify_labels(run)
     return RunSummary(
         recipe=run.recipe.name,
         title=run.recipe.title,
@@ -28,8 +31,8 @@ def summarise(run: Run) -> RunSummary:
         reference=run.reference,
         outcome=None if run.verdict is None else run.verdict.outcome,
         stale=len(run.stale),
-        engines=tuple(_summarise_engine(run, name) for name in run.engines),
-        sources={path: SummarySource.of(run.folder / path) for path in paths} | dict(_list_predictions(run)),
+        engines=tuple(_summarise_engine(run, name, labels) for name in run.engines),
+        sources={path: SummarySource.of(run.folder / path) for path in paths} | predictions,
     )
 
 
@@ -41,7 +44,21 @@ def _list_predictions(run: Run) -> Iterator[tuple[str, SummarySource]]:
         yield f"{EVALUATION}/{record.predictions}", source
 
 
-def _summarise_engine(run: Run, name: str) -> EngineSummary:
+def _identify_images(record: AccuracyRecord) -> str | None:
+    return record.contents_hash or record.images_hash
+
+
+def _identify_labels(run: Run) -> Mapping[str | None, str]:
+    """What identifies the labels of the images that were evaluated, by what identifies these; of each set read once."""
+    found: dict[str | None, str] = {}
+    for record in run.accuracy.values():
+        path, images = run.folder / EVALUATION / record.predictions, _identify_images(record)
+        if record.labelled and not found.get(images):
+            found[images] = hash_labels(path) if path.is_file() else ""
+    return found
+
+
+def _summarise_engine(run: Run, name: str, labels: Mapping[str | None, str]) -> EngineSummary:
     built, record, measured = run.built.get(name), run.accuracy.get(name), run.measurements.get(name)
     known = built or record or measured
     outcomes = [gate.outcome for gate in (run.verdict.gates if run.verdict else ()) if gate.engine == name]
@@ -52,7 +69,7 @@ def _summarise_engine(run: Run, name: str) -> EngineSummary:
     if built is not None:
         facts["size_bytes"] = measure_size(run.folder / "engines" / name, built)
     if record is not None:
-        facts |= _summarise_accuracy(run, record)
+        facts |= _summarise_accuracy(run, record) | {"labels_hash": labels.get(_identify_images(record), "")}
     if measured is not None:
         facts |= _summarise_speed(measured)
     return EngineSummary.model_validate(facts)
@@ -70,7 +87,7 @@ def measure_size(folder: Path, built: EngineManifest) -> int | None:
 def _summarise_accuracy(run: Run, record: AccuracyRecord) -> dict[str, object]:
     facts: dict[str, object] = {
         "images": record.images,
-        "images_hash": record.contents_hash or record.images_hash,
+        "images_hash": _identify_images(record),
         "predictions": record.predictions,
         "predictions_sha256": record.predictions_sha256,
         "first_classes": run.name_first_classes(record),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from seatrial.errors import DataError, NotComparable, RefusedFile, UsageError
 from seatrial.foreign.names import restore_name, store_name
 from seatrial.metrics.calibration import SUM_TOLERANCE
-from seatrial.store.files import hash_value, replacing
+from seatrial.store.files import hash_bytes, hash_value, replacing
 
 COLUMNS = ("id", "classes", "scores")
 """Columns that every file of predictions has."""
@@ -324,6 +324,16 @@ def load_names(path: Path) -> dict[int, str]:
     classes, names = (column.flatten() for column in columns)
     known, first = np.unique(_to_array(classes, classes.type), return_index=True)
     return dict(zip(known.tolist(), map(restore_name, names.take(pa.array(first)).to_pylist()), strict=True))
+
+
+def hash_labels(path: Path) -> str:
+    """What identifies which images of a file have one label, however labels are numbered; empty without labels."""
+    if LABEL not in pq.read_schema(path).names:
+        return ""
+    table = pq.read_table(path, columns=[LABEL], use_threads=False, pre_buffer=False)
+    labels = _to_array(table[LABEL], pa.int32())
+    _, first, place = np.unique(labels, return_index=True, return_inverse=True)
+    return hash_bytes(first[place].astype("<i8").tobytes())
 
 
 def restrict(reference: Predictions, ids: Sequence[str]) -> Predictions:

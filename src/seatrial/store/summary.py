@@ -52,6 +52,9 @@ class EngineSummary(Strict):
     """Number of images with predictions; None where none were evaluated."""
     images_hash: str | None = None
     """What identifies them: by their bytes where these are known."""
+    labels_hash: str | None = None
+    """What identifies which of them have one label, however labels are numbered; empty where that is not known, None in
+    older summaries."""
     top1: float | None = None
     """None without labels, like its bounds."""
     top1_low: float | None = None
@@ -157,6 +160,11 @@ class RunSummary(Record):
         }
         return found | self.sources
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether it has what rows are ranked by; older versions left out the labels."""
+        return all(engine.top1 is None or engine.labels_hash is not None for engine in self.engines)
+
     def is_of(self, folder: Path) -> bool:
         """Whether the records in a run folder are still those that this was made of."""
         # As text: building so many paths takes longer than looking at the files.
@@ -172,7 +180,7 @@ class RunSummary(Record):
             found = cls.model_validate(restore_names(data, text))
         except (OSError, ValueError, TypeError):  # There is none, or one of another version.
             return None
-        return found if found.is_of(folder) else None
+        return found if found.is_complete and found.is_of(folder) else None
 
 
 EVALUATION = "evaluation"

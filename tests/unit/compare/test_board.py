@@ -53,7 +53,8 @@ def test_only_certain_differences_rank() -> None:
 
 def test_other_machines_and_other_images_are_never_ranked_against_each_other() -> None:
     slow, better = make_row("a", (10, 12)), make_row("c", (20, 22), (0.8, 0.82))
-    for change in ({"machine_hash": "n" * 64}, {"images_hash": "j"}):
+    # The same files with other labels, such as ImageNet's corrected ones, are another task.
+    for change in ({"machine_hash": "n" * 64}, {"images_hash": "j"}, {"labels_hash": "l"}):
         other = replace(better, engine=better.engine.model_copy(update=change))
         assert rank(slow, other) == ["front", "front"]
 
@@ -108,6 +109,22 @@ def test_a_rate_of_another_machine_is_not_compared() -> None:
     older = make_row("a", (10, 12), machine_hash="n" * 64)
     change = compare_rows(make_row("a", (20, 22)), older, HERE)
     assert change.kind == "not comparable" and "machine" in change.reason
+
+
+def test_rates_are_compared_at_the_batch_sizes_and_streams_of_both() -> None:
+    """What was measured less, as in a shorter run, is no slower for that; nor is what was measured more any faster."""
+    both, more = make_row("a", (10, 12)), make_row("a", (50, 52))
+    (small,), (large,) = both.engine.figures, more.engine.figures
+    large, wide = large.model_copy(update={"batch_size": 16}), large.model_copy(update={"streams": 4})
+    for other, words in ((large, "batch 16 in the {} alone"), (wide, "batch 8: compared on 1 stream, as both")):
+        row = replace(both, engine=both.engine.model_copy(update={"figures": (small, other)}))
+        for newer, older, name in ((both, row, "older"), (row, both, "newer")):
+            change = compare_rows(newer, older, HERE)
+            assert change.kind == "not certain" and "images/s at best 0.0 % " in change.reason
+            assert words.format(name) in change.reason
+    for other in (large, wide):
+        row = replace(both, engine=both.engine.model_copy(update={"figures": (other,)}))
+        assert compare_rows(row, both, HERE).kind in ("not comparable", "not certain")
 
 
 def test_predictions_that_changed_are_compared_image_by_image(tmp_path: Path) -> None:
