@@ -3,7 +3,8 @@
 The grammar is `metrics.inequality`'s, the quantities are those of `compare.quantities`. A gate passes or fails by the
 bounds of what has an interval. Of several uncertain figures each is moved to its bounds alone, and the distances add
 like the sides of a right angle (MOVER: Zou and Donner 2008, "Construction of confidence intervals about effect
-measures", Statistics in Medicine 27).
+measures", Statistics in Medicine 27). That is of independent figures; those of the same images that push a gate in the
+same way are not, and their distances are added up.
 """
 
 import ast
@@ -246,17 +247,36 @@ def _find_kind(gate: Inequality) -> GateKind:
 def _weigh(gate: Inequality, readings: Mapping[str, Amount]) -> _Sides:
     values = {place: reading.value for place, reading in readings.items()}
     left, right = gate.evaluate(float, values)
-    below = above = 0.0
-    for place, reading in readings.items():
-        if reading.bounds is None:
+    reach: dict[object, tuple[float, float]] = {}
+    for term, places in _group_places(gate).items():
+        bounds = readings[places[0]].bounds
+        if bounds is None:
             continue
-        moved = [left - right]
-        for bound in reading.bounds:
-            one, other = gate.evaluate(float, {**values, place: bound})
-            moved.append(one - other)
-        below, above = math.hypot(below, left - right - min(moved)), math.hypot(above, max(moved) - (left - right))
-    certain = any(reading.bounds is not None for reading in readings.values())
-    return _Sides(left, right, (left - below, left + above) if certain else None)
+        sides = (gate.evaluate(float, {**values, **dict.fromkeys(places, bound)}) for bound in bounds)
+        moved = [one - other - (left - right) for one, other in sides]
+        partners = _find_partners(term, moved[1] >= moved[0])
+        down, up = reach.get(partners, (0.0, 0.0))
+        reach[partners] = down - min(0.0, *moved), up + max(0.0, *moved)
+    below, above = math.hypot(*(down for down, _ in reach.values())), math.hypot(*(up for _, up in reach.values()))
+    return _Sides(left, right, (left - below, left + above) if reach else None)
+
+
+def _group_places(gate: Inequality) -> dict[Term, list[str]]:
+    """The places of each figure: one that is there twice moves in both at once."""
+    found: dict[Term, list[str]] = {}
+    for place, term in gate.terms.items():
+        found.setdefault(term, []).append(place)
+    return found
+
+
+def _find_partners(term: Term, rises: bool) -> object:
+    """What is the same of figures that chance moves together, so that their distances add up.
+
+    Those that are counted on the same images do: where the images are easy ones, every engine is better at every k. Two
+    that push the gate in opposite ways then take from each other, and the right angle is wide enough.
+    """
+    row = QUANTITIES[term.quantity]
+    return row.higher_is_better == rises if row.kind == "accuracy" else term
 
 
 def _decide(gate: Inequality, sides: _Sides) -> Outcome:

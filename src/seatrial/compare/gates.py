@@ -15,6 +15,7 @@ from seatrial.metrics.inequality import Inequality
 from seatrial.metrics.intervals import CONFIDENCE, exact_bounds, images_to_part
 from seatrial.recipes.schema import Gates, Recipe
 from seatrial.report.numbers import write_points
+from seatrial.store.comparison import find_confidence
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import (
     NO_LABELS,
@@ -143,16 +144,17 @@ def judge_plausible(
 def judge_agreement(name: str, compared: Compared, limit: float) -> GateResult:
     """PASS when the share of equal first classes is surely above the limit, FAIL when it is surely below.
 
-    "Surely" is an exact one-sided 95 % bound. No label is needed.
+    "Surely" is an exact one-sided 95 % bound, of early stopping a surer one. No label is needed.
     """
-    low, high = exact_bounds(compared.images - compared.changed, compared.images)
+    confidence = find_confidence(compared)
+    low, high = exact_bounds(compared.images - compared.changed, compared.images, confidence)
     outcome: Outcome = "PASS" if low > limit else "FAIL" if high < limit else "INCONCLUSIVE"
     reason = (
         f"{compared.images - compared.changed} of {compared.images} first classes are those of {compared.reference} "
-        f"({low:.2%} to {high:.2%} with {CONFIDENCE:.0%} confidence on each side); the gate is {limit:.2%}"
+        f"({low:.2%} to {high:.2%} with {100 * confidence:.3g}% confidence on each side); the gate is {limit:.2%}"
     )
     if outcome == "INCONCLUSIVE":
-        more = images_to_part(compared.images - compared.changed, compared.images, limit)
+        more = images_to_part(compared.images - compared.changed, compared.images, limit, confidence)
         reason += f"; {describe_more(more, 'the agreement')}"
     share = 1 - compared.changed / compared.images
     facts = {"value": share, "low": low, "high": high, "limit": limit, "unit": SHARE}
@@ -184,13 +186,14 @@ def _judge_possible_drop(name: str, compared: Compared, limit_pp: float) -> Gate
 def judge_changed(name: str, versus: Compared, limit: float) -> GateResult:
     """PASS when the share of first classes that changed is surely below the limit, FAIL when it is surely above.
 
-    "Surely" is an exact one-sided 95 % bound.
+    "Surely" is an exact one-sided 95 % bound, of early stopping a surer one.
     """
-    low, high = exact_bounds(versus.changed, versus.images)
+    confidence = find_confidence(versus)
+    low, high = exact_bounds(versus.changed, versus.images, confidence)
     outcome = _judge_bounds(low, high, limit)
     reason = (
         f"{versus.changed} of {versus.images} first classes changed against {versus.reference} "
-        f"({low:.2%} to {high:.2%} with {CONFIDENCE:.0%} confidence on each side); the gate is {limit:.2%}"
+        f"({low:.2%} to {high:.2%} with {100 * confidence:.3g}% confidence on each side); the gate is {limit:.2%}"
     )
     facts = {"value": versus.changed / versus.images, "low": low, "high": high, "limit": limit, "unit": SHARE}
     return _judge_accuracy("changed_share", name, outcome, reason, facts)

@@ -7,10 +7,11 @@ from typing import Literal
 
 from seatrial.compare.speed_column import TIMES, SpeedFigure
 from seatrial.metrics.classification import METRICS, Estimate, name_top_k
-from seatrial.metrics.intervals import exact_bounds, images_to_part
+from seatrial.metrics.intervals import CONFIDENCE, exact_bounds, images_to_part
 from seatrial.metrics.latency import count_samples
 from seatrial.metrics.topk import K
 from seatrial.metrics.trust import MEASURE_AGAIN
+from seatrial.store.comparison import find_confidence
 from seatrial.store.records import NO_LABELS, Compared, Comparison, GateKind
 
 SHARE = "share"
@@ -81,10 +82,9 @@ def _read_top_k(k: int, evidence: Evidence, batch_size: int | None) -> Amount | 
     return _count_share(evidence.hits[k - 1], evidence.images)
 
 
-def _count_share(count: int, images: int) -> Amount:
-    return Amount(
-        count / images, exact_bounds(count, images), images, lambda limit: images_to_part(count, images, limit)
-    )
+def _count_share(count: int, images: int, confidence: float = CONFIDENCE) -> Amount:
+    bounds = exact_bounds(count, images, confidence)
+    return Amount(count / images, bounds, images, lambda limit: images_to_part(count, images, limit, confidence))
 
 
 def _read_metric(name: str, evidence: Evidence, batch_size: int | None) -> Amount | str:
@@ -125,7 +125,8 @@ def _read_changes(same: bool, evidence: Evidence, batch_size: int | None) -> Amo
     versus = evidence.compared
     if versus is None:
         return _explain_alone(evidence)
-    return _count_share(versus.images - versus.changed if same else versus.changed, versus.images)
+    count = versus.images - versus.changed if same else versus.changed
+    return _count_share(count, versus.images, find_confidence(versus))
 
 
 def _explain_alone(evidence: Evidence) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from seatrial.metrics.intervals import CONFIDENCE
 from seatrial.strict import Strict
 
 
@@ -67,3 +68,11 @@ class Comparison(Compared):
     """Of each bound, where it is another: a verdict that fell early needs more."""
     p_value: float
     """Exact McNemar test of no difference, two-sided."""
+
+
+def find_confidence(compared: Compared) -> float:
+    """Confidence of each bound that is taken of a comparison: of early stopping, or one of many verdicts, it is higher.
+
+    The looks at which an evaluation may stop share the chance of an error, so bounds of other figures hold at it too.
+    """
+    return compared.confidence if isinstance(compared, Comparison) else CONFIDENCE

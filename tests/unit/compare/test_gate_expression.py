@@ -205,6 +205,26 @@ def test_bounds_that_are_exceeded_by_chance_alone_pass_no_more_often_than_they_s
     assert 0.01 < wrong <= 0.05
 
 
+@pytest.mark.parametrize("text", ["(top1(a) + top1(b)) / 2 > 0.9", "(top1(a) + top1(a)) / 2 > 0.9"])
+def test_figures_of_the_same_images_rise_and_fall_together(text: str) -> None:
+    """Two engines with equal predictions: their mean is as uncertain as one, and passes as seldom at the truth."""
+    wrong = 0.0
+    for hits in range(201):
+        evidence = {name: Evidence(name, images=200, hits=(hits,)) for name in ("a", "b")}
+        (found,) = judge_gate(read_gate(text), evidence, GateScope(("a", "b")))
+        (alone,) = judge_gate(read_gate("top1(a) > 0.9"), evidence, GateScope(("a", "b")))
+        assert (found.low, found.high) == pytest.approx((alone.low, alone.high))
+        wrong += binom.pmf(hits, 200, 0.9) if found.outcome == "PASS" else 0.0
+    assert 0.01 < wrong <= 0.05
+
+
+def test_figures_of_the_same_images_that_take_from_each_other_keep_the_right_angle() -> None:
+    evidence = {name: Evidence(name, images=200, hits=(180,)) for name in ("a", "b")}
+    (found,) = judge_gate(read_gate("top1(a) >= top1(b) - 0.01"), evidence, GateScope(("a", "b")))
+    low, high = (bound - 0.9 for bound in binomtest(180, 200).proportion_ci(0.9, "exact"))
+    assert (found.low, found.high) == pytest.approx((0.9 - math.hypot(low, high), 0.9 + math.hypot(low, high)))
+
+
 def test_what_divides_by_zero_stays_open() -> None:
     (found,) = judge_gate(read_gate("1 / drop_pp(310P) > 2"), {"310P": make_dropped(0.0)}, SCOPE)
     assert (found.outcome, found.reason) == ("INCONCLUSIVE", "1 / drop_pp(310P) > 2: it divides by zero")

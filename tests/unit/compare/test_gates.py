@@ -5,6 +5,7 @@ from scipy.stats import binom, binomtest
 from fake_engine import make_recipe
 from run_folder import BF16, INT8, TORCH, Trial, build_run
 from seatrial.compare.gates import (
+    judge_agreement,
     judge_changed,
     judge_drop,
     judge_gates,
@@ -13,9 +14,11 @@ from seatrial.compare.gates import (
     judge_reference_drop,
     judge_same_at_batches,
 )
+from seatrial.compare.quantities import QUANTITIES, Amount, Evidence
 from seatrial.compare.verdict import reach_verdict
 from seatrial.evaluation.reference import compare_first_classes
 from seatrial.metrics.classification import Estimate, Metric
+from seatrial.metrics.intervals import exact_bounds
 from seatrial.report.numbers import write_points
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord, Comparison, Suspicion
@@ -248,6 +251,19 @@ def test_the_share_of_changed_predictions_is_judged_by_what_is_sure(changed: int
         f"{changed} of 1000 first classes changed against torch ({bounds} with 95% confidence on each side); "
         "the gate is 15.00%"
     )
+
+
+def test_what_changed_is_judged_by_surer_bounds_where_an_evaluation_stopped_early() -> None:
+    """Each look at which it may have stopped is a chance to err, whatever is counted there."""
+    versus = compare_counts(1000, 65, 65)
+    early = versus.model_copy(update={"confidence": 0.998})
+    for judge, limit in ((judge_changed, 0.15), (judge_agreement, 0.85)):
+        usual, surer = judge("int8", versus, limit), judge("int8", early, limit)
+        assert (usual.outcome, surer.outcome) == ("PASS", "INCONCLUSIVE")
+        assert "with 95% confidence" in usual.reason and "with 99.8% confidence" in surer.reason
+    for name, count in (("changed_share", 130), ("agreement", 870)):
+        found = QUANTITIES[name].read(Evidence("int8", images=1000, compared=early), None)
+        assert isinstance(found, Amount) and found.bounds == exact_bounds(count, 1000, 0.998)
 
 
 def test_a_gate_of_its_own_takes_the_place_of_the_default_share(accuracies: dict[str, AccuracyRecord]) -> None:
