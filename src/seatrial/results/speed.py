@@ -94,8 +94,9 @@ def measure_speeds(measurement: Measurement, scope: Scope | None = "host") -> tu
 
 
 def find_memory(points: Sequence[Point]) -> int:
-    """The most bytes that one of their processes took: on the accelerator where its driver reports that."""
-    return max(point.device_memory_bytes or point.peak_rss_bytes for point in points)
+    """The most bytes that one of their processes took: on the accelerator where any driver reports that."""
+    on_device = [point.device_memory_bytes for point in points if point.device_memory_bytes]
+    return max(on_device or [point.peak_rss_bytes for point in points])
 
 
 def find_timed_s(measurement: Measurement) -> float:

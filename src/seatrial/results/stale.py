@@ -36,14 +36,16 @@ def find_stale(run: Run) -> dict[str, str]:
     """
     found = dict(_find_stale_stages(run))
     for name, record in run.accuracy.items():
-        found |= _label(ACCURACY.format(name), _judge_accuracy(run, record, found) or _judge_reference(run, record))
+        reason = _judge_name(run, name, record) or _judge_accuracy(run, record, found) or _judge_reference(run, record)
+        found |= _label(ACCURACY.format(name), reason)
     for name, pace in run.throughput.items():
         other = name in run.accuracy and pace.key != run.accuracy[name].key
         found |= _label(
             THROUGHPUT.format(name), "another evaluation" if other else found.get(ACCURACY.format(name), "")
         )
     for name, measured in run.measurements.items():
-        found |= _label(SPEED.format(name), _judge_measurement(run, measured, found))
+        reason = _judge_name(run, name, measured) or _judge_measurement(run, measured, found)
+        found |= _label(SPEED.format(name), reason)
     if run.verdict is not None:
         found |= _label(VERDICT, _judge_verdict(run, run.verdict, found))
     proof = run.preprocessing
@@ -102,6 +104,13 @@ def _judge_origin(run: Run, built: EngineManifest) -> str:
     """Whether the engine's graph is the run's, or was converted from it; unknown of old int8 and fp16 graphs."""
     origin = built.graph.origin or (built.graph.sha256 if built.graph.precision == "fp32" else "")
     return "another graph" if run.graph is not None and origin not in ("", run.graph.sha256) else ""
+
+
+def _judge_name(run: Run, name: str, record: AccuracyRecord | Measurement) -> str:
+    """Whether a record was written of another engine than the one that it is called by, as a copy is."""
+    # A measurement has the name of the folder behind a link.
+    names = (name, (run.folder / "engines" / name).resolve().name)
+    return "" if record.name in names else f"engine {record.name}"
 
 
 def _judge_engine(run: Run, record: AccuracyRecord | Measurement, stale: Collection[str]) -> str:

@@ -73,9 +73,20 @@ def bench_engine(
 
 
 def find_measured(file: EngineFile, spec: SweepSpec, output: Path, progress: Progress = silent) -> Measurement | None:
-    """The record at `output` if this machine wrote it of this engine and spec."""
+    """The record at `output` if this machine wrote it of this engine and spec, timed for no less."""
     key, name = _bench_key(file, spec), file.folder.name
-    return BENCH.find(key, lambda: Measurement.load(output), lambda found: found, progress, name)
+
+    def check(found: Measurement) -> Measurement | None:
+        return found if _is_as_precise(found, spec.limits.precision) else None
+
+    return BENCH.find(key, lambda: Measurement.load(output), check, progress, name)
+
+
+def _is_as_precise(found: Measurement, precision: float | None) -> bool:
+    """Whether each point took its whole time, or ended at an interval that is narrow enough; not a part of the key."""
+    return all(
+        point.stopped == "duration" or (point.precision or 0.0) <= (precision or 0.0) for point in found.points
+    )
 
 
 def _note_images(measured: Measurement, images_hash: str | None, output: Path) -> Measurement:

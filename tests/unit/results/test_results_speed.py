@@ -3,7 +3,7 @@ import math
 import pytest
 
 from run_folder import make_point
-from seatrial.results.speed import Rate, divide, measure_rate
+from seatrial.results.speed import Rate, divide, find_memory, measure_rate
 
 
 def test_processes_that_agree_leave_no_doubt() -> None:
@@ -53,3 +53,11 @@ def test_without_samples_there_is_only_a_figure() -> None:
     assert divide(Rate(200), Rate(100, (99, 101))) == divide(Rate(200, (198, 202)), Rate(100)) == Rate(2)
     assert Rate(10, (9, 11)).scaled(4) == Rate(40, (36, 44))
     assert Rate(10).scaled(4) == Rate(40)
+
+
+def test_memory_of_the_device_and_of_the_machine_are_not_mixed() -> None:
+    """The driver told of one of two processes; what the other took of the machine is no memory of the device."""
+    told, untold = make_point(4, (10.0,)).model_copy(update={"device_memory_bytes": 10}), make_point(4, (10.0,))
+    assert find_memory([told, untold]) == find_memory([untold, told]) == 10
+    assert find_memory([untold]) == find_memory([untold.model_copy(update={"device_memory_bytes": 0})])
+    assert find_memory([untold]) == untold.peak_rss_bytes

@@ -62,6 +62,23 @@ def test_what_a_record_is_of_is_reported(path: str, changes: dict[str, object], 
     assert f"| stale: {shown} is of {reason} and left out; run it again | run |" in text
 
 
+def test_a_copy_under_the_name_of_another_engine_is_none_of_it(run: Path) -> None:
+    for place in ("evaluation", "bench"):
+        copied = (run / place / "torch.json").read_bytes()
+        (run / place / "openvino-int8.json").write_bytes(copied)
+    found = read_run(run)
+    for place in ("evaluation", "bench"):
+        assert found.stale[f"{place}/openvino-int8.json"] == "engine torch"
+    assert "openvino-int8" not in found.accuracy and "openvino-int8" not in found.measurements
+
+
+def test_an_engine_behind_a_link_was_measured_by_the_name_of_its_folder(run: Path) -> None:
+    (run / "engines" / "onnxruntime").rename(run / "elsewhere")
+    (run / "engines" / "onnxruntime").symlink_to(run / "elsewhere")
+    edit_record(run / "bench" / "onnxruntime.json", name="elsewhere")
+    assert read_run(run).stale == {}
+
+
 @pytest.mark.parametrize(
     ("spec", "stale"),
     [

@@ -10,6 +10,7 @@ from PIL import Image
 
 from fake_engine import make_graph
 from run_folder import MACHINE, make_point
+from seatrial.bench.measure import Limits
 from seatrial.bench.sweep import SweepSpec
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines import ENGINES
@@ -68,6 +69,25 @@ def test_what_is_given_is_measured_and_a_record_is_reused(
     bench_engine(engine, SPEC, output, force=True)
     bench_engine(engine, SweepSpec(scopes=("host", "e2e"), files=make_photos(tmp_path)), output)
     assert len(sweeps) == 3
+
+
+def test_what_was_timed_until_it_was_known_well_enough_is_timed_again_for_more(
+    engine: Path, tmp_path: Path, sweeps: list[tuple[SweepSpec, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "fake.json"
+
+    def sweep(folder: Path, spec: SweepSpec, progress: object, key: str, saved: Path) -> Measurement:
+        sweeps.append((spec, saved))
+        facts = {"precision": spec.limits.precision, "stopped": "precision" if spec.limits.precision else "duration"}
+        return measurement(key=key, points=(make_point(4, (10.0, 30.0)).model_copy(update=facts),))
+
+    monkeypatch.setattr(bench, "sweep", sweep)
+    done = []
+    for precision in (0.05, 0.05, 0.02, 0.05, None, 0.02):
+        bench_engine(engine, SweepSpec(limits=Limits(precision=precision)), output)
+        done.append(len(sweeps))
+    # The same again, and less, are found; the whole time is no less than any.
+    assert done == [1, 1, 2, 2, 3, 3]
 
 
 def make_photos(folder: Path) -> Path:
