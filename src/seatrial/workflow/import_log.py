@@ -1,11 +1,13 @@
 """`seatrial import-log`: benchmark logs of other tools as a record to compare with ours."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.bench.vendor_logs import read_log
 from seatrial.bench.vendor_logs.reading import LogHints, Reading, doubt_points
+from seatrial.compare.speed_column import name_model
 from seatrial.errors import NotComparable, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.imported import ImportedPoint, ImportedRecord, LogFile, check_output
@@ -46,6 +48,7 @@ def import_logs(spec: ImportSpec, output: Path, progress: Progress = silent) -> 
     check_output(output)
     logs = tuple(_read_all(spec, progress))
     _check_same_setup(logs)
+    _check_same_input(logs)
     record = _make_record(spec, logs, output.stem)
     record.save(output)
     return record
@@ -83,6 +86,23 @@ def _check_same_setup(logs: Sequence[_ReadLog]) -> None:
                 )
 
 
+_BATCH = re.compile(r"\d+x(?=\d+x\d+x\d+$)")
+"""The first of four axes of an input, which may have a name before them."""
+
+
+def _check_same_input(logs: Sequence[_ReadLog]) -> None:
+    """Runs on images of several sizes would be one row of a table, or be put together as repeats."""
+    first: ImportedPoint | None = None
+    for point in (point for one in logs for point in one.reading.points if point.input is not None):
+        first = first or point
+        sizes = [_BATCH.sub("", (each.input or "").rpartition(":")[2]) for each in (first, point)]
+        if sizes[0] != sizes[1]:
+            raise NotComparable(
+                f"{first.file} and {point.file} differ in input: {first.input} and {point.input}",
+                "import each into a record of its own",
+            )
+
+
 def _make_record(spec: ImportSpec, logs: Sequence[_ReadLog], name: str) -> ImportedRecord:
     tool, reading = logs[0].tool, logs[0].reading
     points = tuple(point for one in logs for point in one.reading.points)
@@ -94,7 +114,7 @@ def _make_record(spec: ImportSpec, logs: Sequence[_ReadLog], name: str) -> Impor
     doubts = (
         *dict.fromkeys(doubt for one in logs for doubt in one.reading.doubts),
         *dict.fromkeys(doubt_points(points, point_models)),
-        *_doubt_record(spec, reading, points),
+        *_doubt_record(spec, reading, points, point_models),
     )
     return ImportedRecord(
         name=name, tool=tool, tool_version=reading.tool_version, model=spec.model or model,
@@ -103,11 +123,16 @@ def _make_record(spec: ImportSpec, logs: Sequence[_ReadLog], name: str) -> Impor
     )  # fmt: skip
 
 
-def _doubt_record(spec: ImportSpec, reading: Reading, points: Sequence[ImportedPoint]) -> Iterator[str]:
+def _doubt_record(
+    spec: ImportSpec, reading: Reading, points: Sequence[ImportedPoint], models: Sequence[str | None]
+) -> Iterator[str]:
     if spec.device is None and reading.device is None:
         yield "the device is not stated: give --device"
     elif spec.device and reading.device and spec.device.lower() not in reading.device.lower():
         yield f"--device is {spec.device}, the log has {reading.device}"
+    names = dict.fromkeys(name_model(name) for name in models if name is not None)
+    if spec.model is None and len(names) > 1:
+        yield f"the logs name several models: {', '.join(names)}"
     if reading.precision is None and not any("precision" in doubt for doubt in reading.doubts):
         yield "the precision is not stated"
     if reading.one_chip and spec.chips_per_card is None:

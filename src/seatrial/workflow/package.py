@@ -35,7 +35,7 @@ from seatrial.workflow.bundle.readme import write_readme
 from seatrial.workflow.bundle.servers import FOLDER, SERVERS, check_server
 
 BESIDE = ("card.toml", VERDICT, "report.html", "report.md")
-"""Files of a run that a package has too, where they are there."""
+"""Files of a run that a package has too, where they are there; of a run that is not judged only the card."""
 IMAGES = 16
 """Of the run, whose predictions `predict.py` must repeat."""
 SELF_TEST = '#!/bin/sh\nexec "${PYTHON:-python3}" "$(dirname "$0")/predict.py" --selftest "$@"\n'
@@ -161,9 +161,9 @@ def _fill(folder: Path, run: Run, file: EngineFile, runtime: Runtime, verdict: V
     for name in (ENGINE_MANIFEST, *list_files(file.manifest)):
         make_folder((folder / "engine" / name).parent)
         shutil.copyfile(file.folder / name, folder / "engine" / name)
-    for name in BESIDE:
-        # A verdict of other inputs proves nothing.
-        if (run.folder / name).is_file() and name not in run.stale:
+    # A verdict of other inputs proves nothing, and neither does a report with it.
+    for name in BESIDE if run.verdict is not None else BESIDE[:1]:
+        if (run.folder / name).is_file():
             shutil.copyfile(run.folder / name, folder / name)
     names = read_names(run.recipe)
     if names is not None:

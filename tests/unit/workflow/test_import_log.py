@@ -70,6 +70,7 @@ def test_repeats_that_disagree_and_names_of_another_batch_are_doubted(tmp_path: 
         ("Tesla T4", "NVIDIA A10", "differ in device: Tesla T4 and NVIDIA A10"),
         ("FP32+FP16", "FP32", "differ in precision: fp16 and fp32"),
         ("8.6.1", "8.5.3", r"differ in tool version: 8\.6\.1 and 8\.5\.3"),
+        ("8x3x224x224", "8x3x384x384", "differ in input: image:8x3x224x224 and image:8x3x384x384"),
     ],
 )
 def test_logs_that_differ_are_not_one_record(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -77,6 +78,15 @@ def test_logs_that_differ_are_not_one_record(tmp_path: Path, old: str, new: str,
     with pytest.raises(NotComparable, match=words):
         import_logs(ImportSpec("auto", (T4, tmp_path / "other.log")), tmp_path / "a.json")
     assert not (tmp_path / "a.json").exists()
+
+
+def test_another_batch_is_no_other_input_and_another_model_is_a_doubt(tmp_path: Path) -> None:
+    (tmp_path / "other.log").write_text(T4.read_text().replace("8x3x224x224", "4x3x224x224"))
+    spec = ImportSpec("auto", (T4, tmp_path / "other.log"))
+    alike = import_logs(spec, tmp_path / "a.json")
+    assert {point.batch_size for point in alike.points} == {4, 8} and not any("models" in d for d in alike.doubts)
+    (tmp_path / "other.log").write_text((tmp_path / "other.log").read_text().replace("resnet50", "resnet18"))
+    assert "the logs name several models: resnet50, resnet18" in import_logs(spec, tmp_path / "a.json").doubts
 
 
 def test_requests_that_cannot_be_are_refused(tmp_path: Path) -> None:

@@ -235,7 +235,9 @@ def test_what_did_not_pass_is_refused_with_the_code_of_its_verdict(
     Verdict.load(slow / "verdict.json").model_copy(update={"run": "another"}).save(slow / "verdict.json")
     assert pack(slow, tmp_path / "out", "onnxruntime") == 7
     assert pack(slow, tmp_path / "out", "onnxruntime", "--unproven") == 0
-    assert not (tmp_path / "out" / "verdict.json").exists()
+    # Nor a report, which has the verdict that was.
+    assert (slow / "report.html").exists() and (tmp_path / "out" / "card.toml").exists()
+    assert not any((tmp_path / "out" / name).exists() for name in ("verdict.json", "report.html", "report.md"))
     assert "no verdict that judges it" in (tmp_path / "out" / "README.md").read_text()
     # A package gives way to another, and to nothing else.
     assert pack(tiny_run, tmp_path / "out", "onnxruntime") == 0

@@ -13,6 +13,7 @@ from seatrial.report.language import SAID, read_groups
 from seatrial.results.run_folder import Run, read_run
 from seatrial.store.atc_build import AtcBuild
 from seatrial.store.diagnosis import Diagnosis, StageDiagnosis
+from seatrial.store.measurement import Measurement
 from seatrial.store.records import EngineManifest, RunManifest
 from seatrial.store.tuning import Trial as TunedTrial
 from seatrial.store.tuning import Tuning
@@ -84,6 +85,24 @@ def test_what_is_not_measured_is_said_and_nothing_is_invented(run: Run, tmp_path
     assert "性能：未测量。" in text and "最优batch" not in text
     rows = re.findall(r"^\| Intel.*$", text, re.M)
     assert len(rows) == 3 and all(row.endswith("| 未测量 |") and "%" in row for row in rows)
+
+
+def test_a_ratio_is_withheld_at_the_batch_size_whose_rate_is_in_doubt(run: Run, tmp_path: Path) -> None:
+    assert "| bs1 | 20 | 125 | 250 | 6.2500 | 12.5000 |" in write_form(run, "guide")
+    folder = shutil.copytree(run.folder, tmp_path / "run")
+    path = folder / "bench" / "openvino-bf16.json"
+    measured = Measurement.load(path)
+    busy = (p.model_copy(update={"others_busy": 0.9}) if p.batch_size == 1 else p for p in measured.points)
+    measured.model_copy(update={"points": tuple(busy)}).save(path)
+    text = write_form(read_run(folder), "guide")
+    assert "| bs1 | 20 | 125 | 250 | - | 12.5000 |" in text
+    assert "are withheld where a rate is in doubt: openvino-bf16: other processes used 90% of" in text
+
+
+def test_an_engine_is_shown_beside_a_reference_that_was_not_measured(run: Run, tmp_path: Path) -> None:
+    folder = shutil.copytree(run.folder, tmp_path / "run")
+    (folder / "bench" / "torch.json").unlink()
+    assert "| bs1 | 125 | 250 |" in write_form(read_run(folder), "guide")
 
 
 def test_tuning_and_diagnosis_appear_where_there_are_records(run: Run, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The figures: speed and accuracy by engine, what was tuned, what was diagnosed, how it was trained."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from seatrial.metrics.trust import MEASURE_RUN_AGAIN
@@ -82,7 +82,7 @@ def _write_accuracy(run: Run) -> list[str]:
         top5 = NOTHING if published.top5 is None else write_percent(published.top5)
         rows.append([say("published"), NOTHING, write_percent(published.top1), top5, *(NOTHING,) * 4])
         note = say("The published figures are those of the card, of the weights and images that their source names.")
-    header = [say("Engine"), say("Images"), "Top-1, %", "Top-5, %", say("Drop, points"), say("Interval of 95 %")]
+    header = [say("Engine"), say("Images"), "Top-1, %", "Top-5, %", say("Drop, points"), say("Bounds of 95 % each")]
     columns = [*header, say("Changed predictions, %"), say("Verdict")]
     return [tabulate(columns, rows, range(1, 7)), note] if run.accuracy else []
 
@@ -100,17 +100,21 @@ def _list_versus(record: AccuracyRecord) -> tuple[str, ...]:
 def _write_speeds(run: Run) -> list[str]:
     """Rates by batch size as the guides set chips side by side, with the ratio to the reference."""
     best = best_speeds(run)
-    rates = {name: {s.batch: _write_rate(s) for s in speeds} for name, speeds in all_speeds(run).items()}
+    found = {name: {speed.batch: speed for speed in speeds} for name, speeds in all_speeds(run).items()}
+    rates = {name: {size: _write_rate(speed) for size, speed in own.items()} for name, own in found.items()}
+    sound = {
+        name: {size: rates[name][size] for size in own if own[size].rate.doubt is None} for name, own in found.items()
+    }
     if not rates:
         return [say("Speed: not measured.")]
     sizes = dict.fromkeys(size for by_size in rates.values() for size in by_size)
     base = run.reference
     others = [name for name in rates if name != base and find_ratio(run, best, name, base) is not None]
-    rows = [[f"bs{size}", *_list_rates(rates, size), *_divide(rates, others, base, size)] for size in sizes]
+    rows = [[f"bs{size}", *_list_rates(rates, size), *_divide(sound, others, base, size)] for size in sizes]
     tops = {name: {BEST: _write_rate(speed)} for name, speed in best.items()}
     rows.append([BEST, *_list_rates(tops, BEST), *_divide(tops, others, base, BEST)])
     header = ["Batch Size", *rates, *(f"{name}/{base}" for name in others)]
-    withheld = explain_withheld(best)
+    withheld = _explain_doubts(found, best)
     note = say("Ratios are withheld where a rate is in doubt: {doubts}.", doubts=retell(withheld))
     return [
         say("Images per second, and how many times as fast as {reference}:", reference=escape(base)),
@@ -119,13 +123,21 @@ def _write_speeds(run: Run) -> list[str]:
     ]
 
 
+def _explain_doubts(found: Mapping[str, Mapping[str, Speed]], best: Mapping[str, Speed]) -> str:
+    """Why ratios are withheld: at the best batch sizes, and at others of engines whose best is not in doubt."""
+    sizes = dict.fromkeys(size for own in found.values() for size in own)
+    sound = [name for name, speed in best.items() if speed.rate.doubt is None]
+    others = (explain_withheld({name: found[name][size] for name in sound if size in found[name]}) for size in sizes)
+    return "; ".join(dict.fromkeys(filter(None, (explain_withheld(best), *others))))
+
+
 def _list_rates(rates: dict[str, dict[str, str]], size: str) -> list[str]:
     return [by_size.get(size, NOTHING) for by_size in rates.values()]
 
 
 def _divide(rates: dict[str, dict[str, str]], names: Sequence[str], base: str, size: str) -> list[str]:
     """Each over the base, worked out from the figures as printed, so that readers get the same."""
-    to = rates[base].get(size)
+    to = rates.get(base, {}).get(size)
     return [NOTHING if to is None or size not in rates[name] else _write_ratio(rates[name][size], to) for name in names]
 
 
