@@ -134,11 +134,11 @@ def _read_batch(call: Call, spec: "TensorSpec") -> tuple[int, Words]:
 
 
 def _write_limits(call: Call) -> Words:
-    """How long `bench` measures, in one process, as trtexec does."""
+    """How long `bench` measures, in one process and on one stream, as trtexec does, whatever tuning chose."""
     iterations, duration = call.values.get("iterations", ITERATIONS), call.values.get("duration", DURATION_S)
     if duration == "0":
         return ("--loop", iterations)
-    return ("--duration", duration, "--min-samples", iterations, "--processes", "1")
+    return ("--duration", duration, "--min-samples", iterations, "--processes", "1", "--streams", "1")
 
 
 def write_log(record: Path, engine: Path, source: str, is_implicit: bool = False) -> Iterator[str]:

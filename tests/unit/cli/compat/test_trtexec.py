@@ -38,7 +38,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_graph_is_compiled_and_measured() -> None:
-    bench = "--scope host --output S/measurement.json --duration 3 --min-samples 10 --processes 1"
+    bench = "--scope host --output S/measurement.json --duration 3 --min-samples 10 --processes 1 --streams 1"
     assert plan("--onnx=net.onnx --fp16 --shapes=pixels:8x3x32x32 --threads") == [
         f"compile net.onnx {HERE} --batch-size 8 --output S/model.engine --recipe x",
         f"bench S/model.engine --batch-size 8 {bench}",
