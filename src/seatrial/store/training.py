@@ -87,6 +87,7 @@ class TrainingRecord(Record):
     validation: Validation | None = None
     """The result of the checkpoint."""
     speed: TrainingSpeed | None = None
+    """Of the attempts on as many processes, of the same kind of device and machine, as the last one."""
     bad_images: dict[str, str] = Field(default_factory=dict)
     """Why an image was left out, by id."""
     resumed: int = 0

@@ -10,13 +10,14 @@ from typing import NoReturn
 
 from seatrial.data.images import LabelledImage
 from seatrial.errors import Interrupted, SeatrialError, TrainingDiverged
+from seatrial.machine.environment import machine_hash, read_environment
 from seatrial.progress import Progress, Update
 from seatrial.recipes.schema import Recipe
 from seatrial.store.files import write_text
 from seatrial.store.training import Validation
 from seatrial.train.checkpoint.snapshot import Snapshot, save_snapshot
 from seatrial.train.checkpoint.snapshot_files import SNAPSHOT
-from seatrial.train.checkpoint.train_state import EpochSums, TrainState
+from seatrial.train.checkpoint.train_state import EpochSums, SpeedSums, TrainState
 from seatrial.train.device_copies import Readback
 from seatrial.train.distributed.process_group import ProcessGroup
 from seatrial.train.input.loader import Batch, Batches
@@ -83,7 +84,8 @@ class Trainer:
         with group.raise_on_all():
             self._check_images()
         self.steps = job.loader.steps
-        self.state = TrainState()
+        self.setup = f"{group.size} on {group.device.type}, {machine_hash(read_environment())}"
+        self.state = TrainState(pace=SpeedSums(setup=self.setup))
         self.bad_images: dict[str, str] = {}
         self.validation: Validation | None = None
         self.pending: _PendingStep | None = None
@@ -131,6 +133,7 @@ class Trainer:
             self.stepper.precision.scaler.load_state_dict(snapshot.scaler)
         self.state = snapshot.train_state
         self.state.resumed += 1
+        self.state.pace = self.state.pace.resume_on(self.setup)
         self.last_good = f"the one it resumed from, of step {self.count_steps()}"
         if self.count_steps():
             step = f", step {self.state.step} of {self.steps}" if self.state.step else ""

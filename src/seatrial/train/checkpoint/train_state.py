@@ -51,6 +51,8 @@ class SpeedSums:
     skipped_steps: int = 0
     seconds: float = 0.0
     data_s: float = 0.0
+    setup: str = ""
+    """What they were timed on; empty in snapshots of earlier versions."""
 
     def add(self, step: Step, number: int) -> None:
         """Count a step, which is number `number` of this attempt, from 1."""
@@ -59,6 +61,10 @@ class SpeedSums:
             return
         self.images, self.steps = self.images + step.images, self.steps + 1
         self.seconds, self.data_s = self.seconds + step.seconds, self.data_s + step.data_s
+
+    def resume_on(self, setup: str) -> "SpeedSums":
+        """These sums, or new ones where they were timed on something else: no rate is the mean of two devices."""
+        return self if self.setup == setup else SpeedSums(setup=setup)
 
     def to_speed(self) -> TrainingSpeed | None:
         """The figures of a record; None where no step was timed."""

@@ -15,6 +15,7 @@ from seatrial.store.atc_build import AtcBuild
 from seatrial.store.diagnosis import Diagnosis, StageDiagnosis
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import EngineManifest, RunManifest
+from seatrial.store.training import TrainingRecord, TrainingSpeed
 from seatrial.store.tuning import Trial as TunedTrial
 from seatrial.store.tuning import Tuning
 
@@ -103,6 +104,18 @@ def test_an_engine_is_shown_beside_a_reference_that_was_not_measured(run: Run, t
     folder = shutil.copytree(run.folder, tmp_path / "run")
     (folder / "bench" / "torch.json").unlink()
     assert "| bs1 | 125 | 250 |" in write_form(read_run(folder), "guide")
+
+
+def test_the_rate_of_a_resumed_training_is_that_of_its_last_devices(run: Run, text: str, tmp_path: Path) -> None:
+    assert "| 1p-cpu | 91.429 | 75 | 7 |" in text
+    folder = shutil.copytree(run.folder, tmp_path / "run")
+    path = folder / "train" / "train.json"
+    resumed = TrainingRecord.load(path).model_copy(update={"resumed": 1})
+    speed = TrainingSpeed(images_per_s=20, steps=30, skipped_steps=10, seconds=9, data_s=1)
+    for found, shown in ((None, "-"), (speed, "20")):
+        resumed.model_copy(update={"speed": found}).save(path)
+        written = write_form(read_run(folder), "guide")
+        assert f"| 1p-cpu | 91.429 | {shown} | 7 |" in written and "FPS is of its last devices" in written
 
 
 def test_tuning_and_diagnosis_appear_where_there_are_records(run: Run, tmp_path: Path) -> None:

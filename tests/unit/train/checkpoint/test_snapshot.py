@@ -79,6 +79,16 @@ def test_a_training_goes_on_as_if_it_had_not_been_stopped(folder: Path) -> None:
     assert (found.train_state, found.seed, found.scaler) == (make_state(), 7, {"scale": 2.0})
 
 
+def test_the_rate_of_a_resumed_training_is_of_no_two_devices() -> None:
+    pace = SpeedSums(images=8, steps=2, skipped_steps=1, seconds=0.3, data_s=0.1, setup="1 on cpu")
+    assert pace.resume_on("1 on cpu") is pace
+    assert pace.resume_on("2 on cpu") == SpeedSums(setup="2 on cpu")
+    saved = make_state().state_dict()
+    del saved["pace"]["setup"]
+    older = TrainState.from_state_dict(saved, "a snapshot of an earlier version").pace
+    assert older.steps == 2 and older.resume_on("1 on cpu").steps == 0
+
+
 def test_where_there_is_no_snapshot_none_is_found(tmp_path: Path) -> None:
     assert find_snapshot(tmp_path / "none", "k") == (None, "")
 

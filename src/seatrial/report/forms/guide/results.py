@@ -17,6 +17,7 @@ from seatrial.results.run_folder import Run
 from seatrial.results.speed import Speed
 from seatrial.store.diagnosis import Diagnosis
 from seatrial.store.records import AccuracyRecord
+from seatrial.store.training import TrainingRecord
 
 RATE_DIGITS, RATIO_DIGITS = 4, 4
 """Most decimals of images per second, as the guides print; and of ratios, which are of the printed rates."""
@@ -200,11 +201,20 @@ def write_training(run: Run) -> list[str]:
     if training is None or not training.epochs:
         return []
     last = training.epochs[-1]
-    rate = sum(e.images_per_s * e.seconds for e in training.epochs) / sum(e.seconds for e in training.epochs)
     torch = training.environment.versions.get("torch", NOTHING)
     top1 = NOTHING if last.val_top1 is None else f"{100 * last.val_top1:.3f}"
     name = f"{training.world_size}p-{training.device}"
-    row = [name, top1, write_exact(rate, 3), str(len(training.epochs)), training.precision, torch]
+    rate, note = _measure_training(training)
+    row = [name, top1, rate, str(len(training.epochs)), training.precision, torch]
     header = ["NAME", "Acc@1", "FPS", "Epochs", "AMP_Type", "Torch_Version"]
-    note = say("Acc@1 is of the last epoch on held-out images; FPS is the mean over all epochs, without validation.")
     return [tabulate(header, [row], (1, 2, 3)), note]
+
+
+def _measure_training(training: TrainingRecord) -> tuple[str, str]:
+    """The mean rate, and a note on it; epochs before a resume may have been on other devices."""
+    if training.resumed:
+        note = say("Acc@1 is of the last epoch on held-out images; FPS is of its last devices, as it was resumed.")
+        return NOTHING if training.speed is None else write_exact(training.speed.images_per_s, 3), note
+    rate = sum(e.images_per_s * e.seconds for e in training.epochs) / sum(e.seconds for e in training.epochs)
+    note = say("Acc@1 is of the last epoch on held-out images; FPS is the mean over all epochs, without validation.")
+    return write_exact(rate, 3), note
