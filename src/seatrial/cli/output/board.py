@@ -21,9 +21,9 @@ MACHINES = (
     "against each other."
 )
 FRONT = (
-    "Front: of those on one machine and the same images, an engine is beaten only where another is certainly better: "
-    "its 95 % interval of images/s lies above, and so does that of top-1, or every first class is the same. Tied: the "
-    "intervals overlap in both."
+    "Front: of those on one machine, the same images and labels, an engine is beaten only where another is certainly "
+    "better: its 95 % interval of images/s lies above, and so does that of top-1, or every first class is the same. "
+    "Tied: the intervals overlap in both."
 )
 CHANCE = "Since: marked by 95 % intervals, so about 5 of 100 engines that did not change are marked by chance."
 
