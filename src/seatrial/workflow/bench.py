@@ -84,9 +84,7 @@ def find_measured(file: EngineFile, spec: SweepSpec, output: Path, progress: Pro
 
 def _is_as_precise(found: Measurement, precision: float | None) -> bool:
     """Whether each point took its whole time, or ended at an interval that is narrow enough; not a part of the key."""
-    return all(
-        point.stopped == "duration" or (point.precision or 0.0) <= (precision or 0.0) for point in found.points
-    )
+    return all(point.stopped == "duration" or (point.precision or 0.0) <= (precision or 0.0) for point in found.points)
 
 
 def _note_images(measured: Measurement, images_hash: str | None, output: Path) -> Measurement:
