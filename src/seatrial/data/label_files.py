@@ -9,7 +9,7 @@ from seatrial.data.classes import NAME_CLASSES, UNKNOWN, WNID, Classes
 from seatrial.data.label_tables import read_table
 from seatrial.data.label_text import LabelReading, LabelText, collect_pairs
 from seatrial.data.name_index import NameIndex
-from seatrial.data.names import read_text_lines
+from seatrial.data.names import read_text_lines, split_digits
 from seatrial.errors import DataError
 from seatrial.foreign.files import read_bytes
 from seatrial.foreign.parse import is_number
@@ -178,7 +178,8 @@ def read_numbers(text: LabelText) -> list[LabelReading]:
     """A number a line, for the images in the order of their names; the devkit's ground truth by its `meta.mat`.
 
     Raises:
-        DataError: there are more or fewer than images, or they are the devkit's and its `meta.mat` is not there.
+        DataError: there are more or fewer than images, the order of their names as text is not that of the numbers in
+            them, or they are the devkit's and its `meta.mat` is not there.
     """
     if not text.names or not all(is_number(line.strip()) for line in text.lines):
         return []
@@ -189,9 +190,22 @@ def read_numbers(text: LabelText) -> list[LabelReading]:
             f"{text.path} has {len(labels)} numbers without names, and there are {len(names)} images",
             "give a number for each image, in the order of their names, or lines `NAME CLASS`",
         )
+    _check_order(text, names, labels)
     if _is_devkit(text, labels):
         labels = _map_devkit(text, labels)
     return [LabelReading("", text.numbers, names, labels)]
+
+
+def _check_order(text: LabelText, names: Sequence[str], labels: Sequence[str]) -> None:
+    """Refuse labels that depend on whether `10.jpg` comes before `2.jpg`, as text has it, or behind it."""
+    counted = dict(zip(sorted(names, key=split_digits), labels, strict=True))
+    for name, label in zip(names, labels, strict=True):
+        if counted[name] != label:
+            raise DataError(
+                f"{text.path} has numbers without names: '{name}' has {label} where names are in the order of text, "
+                f"and {counted[name]} where the numbers in them count",
+                "write lines `NAME CLASS`",
+            )
 
 
 def _is_devkit(text: LabelText, labels: Sequence[str]) -> bool:

@@ -92,8 +92,7 @@ def _read_columns(text: LabelText, columns: list[list[str]], header: list[str], 
     if not count:
         return []
     hits = _count_names(text, [column[:: max(1, count // SAMPLE)] for column in body])
-    of_names = [place for place in places if header[place] in NAME_HEADS]
-    names = hits.index(max(hits)) if max(hits) else (of_names or [0])[0]
+    names = _choose_names(text, body, header, hits)
     rest = [place for place in places if place != names]
     fitting = [place for place in rest if text.classes.read(set(body[place]))]
     if not fitting and not named and count > 1 and text.known.find(body[names][0]) is None:
@@ -106,6 +105,36 @@ def _read_columns(text: LabelText, columns: list[list[str]], header: list[str], 
     chosen = _narrow(text, body, [p for p in fitting if p in of_labels] or fitting) or of_labels[:1] or rest[-1:]
     what = "in column {} " if len(chosen) > 1 else ""
     return [LabelReading(what.format(place + 1), numbers, body[names], body[place]) for place in chosen]
+
+
+def _choose_names(text: LabelText, body: list[list[str]], header: list[str], hits: list[int]) -> int:
+    """The column of names: that with the most of the images', where the heads do not call it one of labels.
+
+    Raises:
+        DataError: images and classes are numbers, and nothing says which is which.
+    """
+
+    def rank(place: int) -> tuple[bool, bool, int, bool]:
+        return hits[place] > 0, header[place] not in LABEL_HEADS, hits[place], header[place] in NAME_HEADS
+
+    best, *others = sorted(range(len(header)), key=rank, reverse=True)
+    for other in others:
+        if hits[other] and rank(other) == rank(best):
+            _refuse_swapped(text, body[best], body[other])
+    return best
+
+
+def _refuse_swapped(text: LabelText, first: list[str], second: list[str]) -> None:
+    """Refuse two columns, each of the images' names, either of which may be the labels of the other."""
+    pairs = set(zip(first, second, strict=True))
+    if not len(first) == len(set(first)) == len(set(second)):
+        return
+    image, label = next((pair for pair in zip(first, second, strict=True) if pair[::-1] not in pairs), ("", ""))
+    if image:
+        raise DataError(
+            f"{text.path}: '{image}' and '{label}' of one line may be an image and its class, or the other way round",
+            "write a line of heads, such as `image,label`",
+        )
 
 
 def _count_names(text: LabelText, sample: list[list[str]]) -> list[int]:

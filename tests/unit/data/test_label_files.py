@@ -136,6 +136,33 @@ def test_two_readings_that_differ_are_shown_on_one_image(
         read(text, tmp_path, classes)
 
 
+def test_the_heads_say_which_column_of_numbers_is_the_images(tmp_path: Path) -> None:
+    images = [f"{number}.jpg" for number in range(4)]
+    for table in (
+        "label,id\n2,0\n0,1\n3,2\n1,3\n",
+        "id,label\n0,2\n1,0\n2,3\n3,1\n",
+        ",id,label\n0,1,0\n1,3,1\n2,0,2\n3,2,3\n",
+    ):
+        assert read(table, tmp_path, Classes(4), images) == dict(zip(images, (2, 0, 3, 1), strict=True))
+
+
+def test_two_columns_of_numbers_without_heads_are_refused_where_either_may_be_the_images(tmp_path: Path) -> None:
+    images = [f"{number}.jpg" for number in range(3)]
+    with pytest.raises(DataError, match=r"'1' and '0' of one line may be an image and its class, or the other way"):
+        read("1,0\n2,1\n0,2\n", tmp_path, PLAIN, images)
+    assert read("1,0\n0,1\n2,2\n", tmp_path, PLAIN, images) == {"1.jpg": 0, "0.jpg": 1, "2.jpg": 2}
+    assert read("1,0\n2,0\n0,2\n", tmp_path, PLAIN, images) == {"1.jpg": 0, "2.jpg": 0, "0.jpg": 2}
+
+
+def test_numbers_without_names_are_refused_where_text_and_numbers_order_the_names_otherwise(tmp_path: Path) -> None:
+    images = [f"{number}.jpg" for number in range(12)]
+    with pytest.raises(DataError, match=r"'10\.jpg' has 0 where names are in the order of text, and 1 where"):
+        read("0\n" * 10 + "1\n" * 2, tmp_path, PLAIN, images)
+    assert read("2\n" * 12, tmp_path, PLAIN, images) == dict.fromkeys(images, 2)
+    padded = [f"{number:02}.jpg" for number in range(12)]
+    assert read("0\n" * 10 + "1\n" * 2, tmp_path, PLAIN, padded)["10.jpg"] == 1
+
+
 def test_two_readings_that_agree_are_one(tmp_path: Path) -> None:
     digits = Classes.of(make_recipe(["0", "1", "2"], 3))
     assert read("file,label,class\na.JPEG,2,2\nb.JPEG,0,0\n", tmp_path, digits) == {"a.JPEG": 2, "b.JPEG": 0}

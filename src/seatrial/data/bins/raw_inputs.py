@@ -1,6 +1,5 @@
 """Files that are an engine's input as they are, `.bin` and `.npy`, found and cut as the guides' tools do it."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from seatrial.data.bins.info_file import InfoLine, is_info, read_info
 from seatrial.data.image_files import is_image_name
 from seatrial.data.labels import list_images, refuse_left_out
-from seatrial.data.names import index_unique
+from seatrial.data.names import index_unique, split_digits
 from seatrial.errors import DataError, UsageError, cannot_read
 from seatrial.foreign.files import open_regular
 from seatrial.store.records import TensorSpec
@@ -71,8 +70,7 @@ def find_inputs(source: str) -> Inputs:
 
 def sort_naturally(paths: Sequence[Path]) -> list[Path]:
     """Sorted by name, digits compared as numbers and letters without case."""
-    parts = {path: re.split("([0-9]+)", path.name) for path in paths}
-    return sorted(sorted(paths), key=lambda path: [int(p) if i % 2 else p.lower() for i, p in enumerate(parts[path])])
+    return sorted(sorted(paths), key=lambda path: split_digits(path.name.lower()))
 
 
 def count_images(files: Sequence[Path], spec: TensorSpec, batch_size: int, fix: str) -> int:
