@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.bench.vendor_logs import read_log
-from seatrial.bench.vendor_logs.reading import LogHints, Reading, doubt_points
-from seatrial.compare.speed_column import name_model
+from seatrial.bench.vendor_logs.reading import LogHints, Reading, doubt_models, doubt_points
 from seatrial.errors import NotComparable, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.imported import ImportedPoint, ImportedRecord, LogFile, check_output
@@ -113,8 +112,9 @@ def _make_record(spec: ImportSpec, logs: Sequence[_ReadLog], name: str) -> Impor
     model = reading.model if len(models) == 1 else None
     doubts = (
         *dict.fromkeys(doubt for one in logs for doubt in one.reading.doubts),
+        *doubt_models([one.reading.model for one in logs]),
         *dict.fromkeys(doubt_points(points, point_models)),
-        *_doubt_record(spec, reading, points, point_models),
+        *_doubt_record(spec, reading, points),
     )
     return ImportedRecord(
         name=name, tool=tool, tool_version=reading.tool_version, model=spec.model or model,
@@ -123,16 +123,11 @@ def _make_record(spec: ImportSpec, logs: Sequence[_ReadLog], name: str) -> Impor
     )  # fmt: skip
 
 
-def _doubt_record(
-    spec: ImportSpec, reading: Reading, points: Sequence[ImportedPoint], models: Sequence[str | None]
-) -> Iterator[str]:
+def _doubt_record(spec: ImportSpec, reading: Reading, points: Sequence[ImportedPoint]) -> Iterator[str]:
     if spec.device is None and reading.device is None:
         yield "the device is not stated: give --device"
     elif spec.device and reading.device and spec.device.lower() not in reading.device.lower():
         yield f"--device is {spec.device}, the log has {reading.device}"
-    names = dict.fromkeys(name_model(name) for name in models if name is not None)
-    if spec.model is None and len(names) > 1:
-        yield f"the logs name several models: {', '.join(names)}"
     if reading.precision is None and not any("precision" in doubt for doubt in reading.doubts):
         yield "the precision is not stated"
     if reading.one_chip and spec.chips_per_card is None:

@@ -64,6 +64,19 @@ def test_repeats_that_disagree_and_names_of_another_batch_are_doubted(tmp_path: 
     assert "batch 16: 100 runs are too few to state a 99th percentile, which takes 459" in odd.doubts
 
 
+def test_figures_of_several_networks_are_doubted_in_one_file_and_whatever_name_is_given(tmp_path: Path) -> None:
+    one = T4.read_text()
+    assert "resnet50.onnx" in one
+    other = tmp_path / "other.log"
+    for name, several in (("resnet18", True), ("resnet50_bs8", False), ("resnet50-b16", False)):
+        other.write_text(one.replace("resnet50.onnx", f"{name}.onnx"))
+        record = import_logs(ImportSpec("trtexec", (T4, other)), tmp_path / "a.json")
+        assert any("several models: resnet50, resnet18" in doubt for doubt in record.doubts) == several
+        other.write_text(one + other.read_text())
+        record = import_logs(ImportSpec("trtexec", (other,), model="resnet50"), tmp_path / "a.json")
+        assert any("several models: resnet50, resnet18" in doubt for doubt in record.doubts) == several
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

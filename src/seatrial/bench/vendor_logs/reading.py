@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Any
 
 from seatrial.bench.spread import NOISE, P99_SAMPLES
@@ -16,6 +17,8 @@ TOO_FAST = 1.05
 """A rate above what the time of each batch allows by more than this is impossible."""
 WAITING = 0.8
 """Below this share of it, batches were waited for."""
+_PART = re.compile(r"([_-]?(bs|batch|b)[_-]?\d+)?(\.(om|onnx|prototxt|xml|engine|plan|trt))?$")
+"""What the name of a model's file has beside the network's: its batch size and its kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +155,15 @@ def join_runs(log: LogText, runs: Sequence[Reading]) -> Reading:
         first,
         points=tuple(point for run in runs for point in run.points),
         model=first.model if len(models) == 1 else None,
-        doubts=tuple(doubt for run in runs for doubt in run.doubts),
+        doubts=(*(doubt for run in runs for doubt in run.doubts), *doubt_models([run.model for run in runs])),
     )
+
+
+def doubt_models(models: Sequence[str | None]) -> Iterator[str]:
+    """Model files of several networks, whatever batch size each was built for: figures of one batch are averaged."""
+    names = dict.fromkeys(_PART.sub("", PurePath(model).name) for model in models if model)
+    if len(names) > 1:
+        yield f"the logs name several models: {', '.join(names)}"
 
 
 def doubt_rate(point: ImportedPoint) -> Iterator[str]:
