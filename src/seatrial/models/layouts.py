@@ -12,7 +12,7 @@ What only the network's own names can tell is in `fit_names`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,10 @@ def _unwrap(value: Any, path: Path, reading: CheckpointReading) -> tuple[dict[st
     if len(averaged) > 1 and reading.weights != "raw":
         raise RefusedFile(f"{path} has averaged weights at {' and '.join(averaged)}", "choose with --checkpoint-key")
     if averaged and reading.weights != "raw":
+        _refuse_rivals(inside[averaged[0]], value[averaged[0]], averaged[0], path)
         return inside[averaged[0]], averaged[0] + (f" (before its {raw[0]})" if raw else "")
+    if raw:
+        _refuse_rivals(inside[raw[0]], value[raw[0]], raw[0], path)
     plain = any(isinstance(entry, Tensor) for entry in value.values())
     found, where = (inside[raw[0]], raw[0]) if raw else (dict(value), "plain")
     rivals = [key for key in inside if raw and key not in (raw[0], *averaged) and _is_rival(found, inside[key])]
@@ -87,6 +90,32 @@ def _unwrap(value: Any, path: Path, reading: CheckpointReading) -> tuple[dict[st
     raise RefusedFile(
         f"{path} has no {what} but {keys}", "say where they are with --checkpoint-key, such as ema.module"
     )
+
+
+def _refuse_rivals(found: State, wrapper: Any, key: str, path: Path) -> None:
+    """Refuse a wrapper at `key` that has other weights of the network too, such as averaged ones, beside those found.
+
+    Raises:
+        RefusedFile: names where both are.
+    """
+    there = dict(_list_inside(wrapper, key))
+    # By identity, as what is no number is not equal to itself.
+    own = next((name for name, each in there.items() if all(each.get(k) is tensor for k, tensor in found.items())), key)
+    rivals = [name for name, each in there.items() if name != own and _is_rival(found, each)]
+    if rivals:
+        raise RefusedFile(
+            f"{path} has weights of one network at {' and '.join((own, *rivals))}", "choose with --checkpoint-key"
+        )
+
+
+def _list_inside(value: Any, key: str, depth: int = 3) -> Iterator[tuple[str, State]]:
+    """Every mapping of tensors in a wrapper, whatever it is called, and where it is."""
+    if not isinstance(value, Mapping) or not depth:
+        return
+    if any(isinstance(entry, Tensor) for entry in value.values()):
+        yield key, dict(value)
+    for name, each in value.items():
+        yield from _list_inside(each, f"{key}.{name}", depth - 1)
 
 
 def _is_rival(ours: State, theirs: State) -> bool:
@@ -117,6 +146,7 @@ def _take_key(value: Mapping[Any, Any], path: Path, key: str) -> tuple[dict[str,
     inner = _find_inside(found)
     if inner is None:
         raise RefusedFile(f"{path} has no weights at --checkpoint-key {key}", "name the key of a mapping with tensors")
+    _refuse_rivals(inner, found, key, path)
     return inner, key
 
 

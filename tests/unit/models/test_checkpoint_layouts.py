@@ -160,3 +160,24 @@ def test_of_two_states_of_one_network_none_is_guessed(names: tuple[str, str], tm
     reading = CheckpointReading(key=names[1])
     state, _ = find_state(Content({names[0]: weights, names[1]: others}, "torch zip"), path, reading)
     assert state["fc.weight"][0, 0] == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "places"),
+    [
+        (
+            {"model": {"state_dict": {"a": W}, "ema_state_dict": {"a": 2 * W}}},
+            "model.state_dict and model.ema_state_dict",
+        ),
+        ({"ema": {"module": {"a": W}, "state_dict": {"module.a": 2 * W}}}, "ema.module and ema.state_dict"),
+    ],
+)
+def test_of_two_states_inside_one_wrapper_none_is_guessed(value: dict[str, dict[str, Any]], places: str) -> None:
+    with pytest.raises(RefusedFile, match=f"{places}; choose with --checkpoint-key"):
+        read(value)
+    chosen = places.rpartition(" ")[2]
+    state, _ = find_state(Content(value, "torch zip"), PATH, CheckpointReading(key=chosen))
+    assert torch.equal(state["a"], 2 * W)
+    wrapper, name = chosen.split(".")
+    value[wrapper][name] = {"a": W}
+    assert torch.equal(read(value)[0]["a"], W)
