@@ -8,7 +8,7 @@ from seatrial.data.classes import Classes, Notify, check_classes, number_folders
 from seatrial.data.image_files import find_left_out, is_image_name
 from seatrial.data.images import LabelledImage
 from seatrial.data.label_files import ANNOTATIONS, read_image_labels
-from seatrial.data.names import count_names, read_text_lines
+from seatrial.data.names import count_names, index_unique, read_text_lines
 from seatrial.errors import DataError
 from seatrial.foreign.files import is_regular
 from seatrial.progress import Progress, Update, silent
@@ -217,12 +217,17 @@ def read_image_list(path: Path) -> list[Path]:
     """Paths from a text file, one a line, relative ones seen from the file's folder.
 
     Raises:
-        DataError: no such file, an empty one, or a path that is not there.
+        DataError: no such file, an empty one, or a path that is not there, or is listed twice.
     """
     paths = [path.parent / line.strip() for line in read_text_lines(path, "image list") if line.strip()]
     gone = next((p for p in paths if not is_regular(p)), None)
     if gone or not paths:
         raise DataError(f"{path} names {gone}, which is not there" if gone else f"{path} is empty", "mend the list")
+    index_unique(
+        paths,
+        os.path.abspath,
+        lambda _, a, b: DataError(f"{path} names {a} twice", "remove one of the lines"),
+    )
     return paths
 
 

@@ -41,9 +41,14 @@ def to_signed_activations(model: onnx.ModelProto) -> onnx.ModelProto:
         raise EngineError(f"'{shifted[0]}' has a zero point, so it cannot become int8", fix)
     pairs = {(node.input[1], node.input[2]) for node in linear}
     unsigned = [pair for pair in pairs if weights[pair[1]].data_type == TensorProto.UINT8]
-    for scale in {scale for scale, _ in unsigned}:
-        wider = (numpy_helper.to_array(weights[scale]) * (255 / 127)).astype(np.float32)
-        weights[scale].CopyFrom(numpy_helper.from_array(wider, scale))
+    # One that is int8 already may have the same scale, which stays as it is.
+    wider = {scale: f"{scale}/signed" for scale, _ in unsigned}
+    for scale, name in wider.items():
+        values = (numpy_helper.to_array(weights[scale]) * (255 / 127)).astype(np.float32)
+        signed.graph.initializer.append(numpy_helper.from_array(values, name))
+    for node in linear:
+        if weights[node.input[2]].data_type == TensorProto.UINT8:
+            node.input[1] = wider[node.input[1]]
     for zero in {zero for _, zero in unsigned}:
         zeros = numpy_helper.to_array(weights[zero]).astype(np.int8)
         weights[zero].CopyFrom(numpy_helper.from_array(zeros, zero))

@@ -176,6 +176,7 @@ def test_an_image_list_names_files_beside_it(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("a.png\nb.png\n", r"list\.txt names \S+/b\.png, which is not there; mend the list$"),
+        ("a.png\n./a.png\n", r"list\.txt names \S+/a\.png twice; remove one of the lines$"),
         ("\n", r"list\.txt is empty; mend the list$"),
         (b"\xff\xd8\xff", r"image list \S+list\.txt cannot be read \(not text\); give a text file$"),
         (None, r"image list \S+list\.txt cannot be read \(No such file or directory\); give a text file$"),

@@ -186,6 +186,24 @@ def test_signed_activations_cover_the_same_range(int8: onnx.ModelProto, pictures
     np.testing.assert_array_equal(run_graph(to_signed_activations(signed), pictures), logits)
 
 
+def test_an_int8_activation_keeps_the_scale_that_it_shares_with_an_unsigned_one() -> None:
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "of_uint8"], ["a"], name="qa"),
+        helper.make_node("DequantizeLinear", ["a", "scale", "of_uint8"], ["b"], name="da"),
+        helper.make_node("QuantizeLinear", ["b", "scale", "of_int8"], ["c"], name="qc"),
+        helper.make_node("DequantizeLinear", ["c", "scale", "of_int8"], ["y"], name="dc"),
+    ]
+    ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4])] for name in "xy"]
+    zeros = [numpy_helper.from_array(kind(0), f"of_{kind.__name__}") for kind in (np.uint8, np.int8)]
+    scale = numpy_helper.from_array(np.float32(0.5), "scale")
+    graph = helper.make_graph(nodes, "shared", *ends, [scale, *zeros])
+    signed = to_signed_activations(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+    values = {weight.name: numpy_helper.to_array(weight) for weight in signed.graph.initializer}
+    steps = [float(values[node.input[1]]) for node in signed.graph.node]
+    assert steps == pytest.approx([0.5 * 255 / 127] * 2 + [0.5] * 2)
+    assert {values[node.input[2]].dtype for node in signed.graph.node} == {np.dtype(np.int8)}
+
+
 def test_a_zero_point_cannot_become_signed() -> None:
     shifted = fuse(uneven=1)
     made = quantize(shifted, draw_pixels(8), "mixed")
