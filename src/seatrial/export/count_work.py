@@ -51,7 +51,9 @@ def count_work(model: onnx.ModelProto, image: TensorSpec) -> GraphWork:
     batch = image.shape[0] or 1
     constants = {tensor.name: tuple(tensor.dims) for tensor in light.graph.initializer}
     shapes = infer_shapes(light, (batch, *image.shape[1:]))
-    macs = _count_macs(nodes, constants, shapes)
+    reached = _find_reached(light.graph)
+    # What is computed of weights alone is computed once, and not for each image.
+    macs = _count_macs([node for node in nodes if not reached.isdisjoint(node.output)], constants, shapes)
     size = "×".join(map(str, image.shape[1:]))
     words = f"of the ONNX graph: its weight initialisers; its Conv, ConvTranspose, Gemm and MatMul nodes at {size}"
     return GraphWork(parameters, None if macs is None or macs % batch else macs // batch, words)
@@ -70,10 +72,23 @@ def _list_weights(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> It
             yield tensor
 
 
+def _find_reached(graph: onnx.GraphProto) -> set[str]:
+    """The tensors that depend on the image, or may, as those of nodes with a graph inside, of unknown inputs."""
+    reached = {value.name for value in graph.input} - {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        if _has_graph(node) or not reached.isdisjoint(node.input):
+            reached.update(filter(None, node.output))
+    return reached
+
+
+def _has_graph(node: onnx.NodeProto) -> bool:
+    return any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
+
+
 def _count_macs(nodes: Sequence[onnx.NodeProto], constants: Shapes, shapes: Shapes) -> int | None:
     total = 0
     for node in nodes:
-        inside = any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
+        inside = _has_graph(node)
         if not inside and not is_computing(node, constants):
             continue
         if inside or node.op_type not in WEIGHT_AT:

@@ -57,6 +57,19 @@ def test_convolutions_and_linear_layers_are_counted_by_their_definition() -> Non
     assert work.fields.keys() <= GraphManifest.model_fields.keys()
 
 
+@pytest.mark.parametrize("batch", [None, 4])
+def test_what_is_computed_of_weights_alone_is_no_work_of_an_image(batch: int | None) -> None:
+    model = make(
+        [
+            helper.make_node("MatMul", ["w1", "w2"], ["made"]),
+            helper.make_node("Flatten", ["x"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "made"], ["y"]),
+        ],
+        [weight("w1", 192, 7), weight("w2", 7, 10)],
+    )
+    assert count_work(model, image(batch, 3, 8, 8)).macs == 192 * 10
+
+
 def test_attention_counts_its_products_of_activations() -> None:
     model = make(
         [
