@@ -11,6 +11,9 @@ from seatrial.evaluation.ledger import Tally
 from seatrial.evaluation.plausibility import Belief
 from seatrial.machine.environment import name_machine
 
+CHOSEN = "these images chose which layers of the graph stay in float: they do not prove its accuracy"
+"""Of a graph that was quantised within a budget for the drop of their top-1 (`--max-drop-pp`)."""
+
 
 def count_notes(tally: Tally, images: Sequence[LabelledImage]) -> tuple[str, ...]:
     """Each note on image files, with how many there are and the first."""
@@ -30,6 +33,9 @@ def find_doubts(evaluation: Evaluation, observations: Observations, belief: Beli
     if len(kinds) > 1:
         yield f"run on {len(kinds)} kinds of CPU, which may differ in the last bits: {'; '.join(kinds)}"
     yield from belief.doubts
+    calibration = evaluation.file.manifest.graph.calibration
+    if calibration is not None and calibration.chosen_on == evaluation.listing:
+        yield CHOSEN
     if observations.untried and see_swappable(images, evaluation.pipeline, tally, evaluation.own):
         yield f"not checked whether red and blue are swapped: {observations.untried}"
 

@@ -93,6 +93,7 @@ KINDS: Mapping[str, DoubtKind] = {
     ),
     "implausible": DoubtKind("Not checked", r"nothing checked whether its predictions are plausible", "verdict"),
     "channels": DoubtKind("Channels not checked", r"not checked whether red and blue are swapped", "verdict"),
+    "chosen": DoubtKind("Chosen on these images", r"chose which layers of the graph stay in float", "verdict"),
     "reference": DoubtKind(
         "Reference differs",
         r"its (?:preprocessing|weights) differs?$|has the same weights is not known|image files have changed since|"

@@ -12,6 +12,7 @@ from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines.base import GraphFile
 from seatrial.engines.engine_folder import read_graph
 from seatrial.errors import UsageError
+from seatrial.evaluation.notes import CHOSEN
 from seatrial.machine.environment import read_environment
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
@@ -114,8 +115,7 @@ def check_leak(
         note = f"the sources of {unknown} preprocessed images are not known: they may have calibrated this graph"
         progress(Update("evaluate", note=note))
     if done.chosen_on is not None and done.chosen_on == identity:
-        note = "these images chose which layers of the graph stay in float: they do not prove its accuracy"
-        progress(Update("evaluate", note=note))
+        progress(Update("evaluate", note=CHOSEN))
 
 
 def _quantization_key(manifest: GraphManifest, spec: QuantizeSpec, contents: dict[str, int]) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from run_folder import MACHINE, make_point
 from seatrial.bench.spread import find_doubts
+from seatrial.evaluation.notes import CHOSEN
 from seatrial.machine.conditions import Conditions
 from seatrial.report.doubt_kinds import KINDS, PROCESS_SHARE, find_kind
 from seatrial.report.doubts import Doubt
@@ -60,6 +61,7 @@ def test_what_is_noticed_of_the_machine_has_its_kind() -> None:
         ("onnxruntime 1.31's optimiser changes what the graph computes: at optimisation=all", "optimiser"),
         ("run on 2 kinds of CPU, which may differ in the last bits: a; b", "machines"),
         ("not checked whether red and blue are swapped: too few images", "channels"),
+        (CHOSEN, "chosen"),
         ("12 of 540 images repeat another under another name, so bounds are too narrow", "repeats"),
         ("2 of 5000 images are equal to another that has another label, first a (1) and b (2)", "contradicting"),
         ("torch: its preprocessing differs", "reference"),

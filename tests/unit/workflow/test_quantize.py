@@ -12,6 +12,7 @@ from seatrial.data.images import LabelledImage, PreparedInput, hash_listing
 from seatrial.data.labels import read_labels
 from seatrial.engines.engine_folder import BuildSpec
 from seatrial.errors import DataError, NotComparable, UsageError
+from seatrial.evaluation.notes import CHOSEN
 from seatrial.export import int8
 from seatrial.export.graph import open_graph, run_graph
 from seatrial.models.onnx_file import load_graph
@@ -165,6 +166,20 @@ def test_an_engine_is_not_evaluated_on_what_calibrated_it(
     with pytest.raises(DataError, match="5 of 105 evaluation images were used for calibration"):
         evaluate_engine(folder, EvaluateSpec([*labelled, *leaked]), tmp_path / "accuracy")
     assert not (tmp_path / "accuracy").exists()
+
+
+def test_an_accuracy_on_the_images_that_chose_the_layers_is_doubted_in_its_record(
+    place: Path, made: GraphManifest, labelled: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    # The float network with what is recorded of an int8 one: here the graph within a budget is float but for a layer.
+    built = compile_graph(place / "model.onnx", BuildSpec("onnxruntime", "fp32"), tmp_path / "engine")
+    assert made.calibration is not None
+    kept = made.calibration.model_copy(update={"kept_float": ("a",), "chosen_on": hash_listing(labelled)})
+    graph = built.manifest.graph.model_copy(update={"calibration": kept})
+    file = replace(built, manifest=built.manifest.model_copy(update={"graph": graph}))
+    for images in (labelled, labelled[1:]):
+        record = evaluate_engine(file, EvaluateSpec(images), tmp_path / "accuracy")
+        assert (CHOSEN in record.doubts) == (images is labelled)
 
 
 def test_the_verb(place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
