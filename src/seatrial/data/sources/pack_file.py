@@ -31,6 +31,7 @@ from seatrial.data.sources.request import Request, match_ids
 from seatrial.errors import DataError, RefusedFile, SeatrialError, StorageError, UsageError
 from seatrial.foreign.files import is_regular, open_regular
 from seatrial.progress import Progress, Update, silent
+from seatrial.recipes.class_names import read_names
 from seatrial.store.files import hash_bytes, replacing
 from seatrial.store.json_text import read_model, write_json
 from seatrial.store.record import Record
@@ -56,6 +57,8 @@ class PackIndex(Record):
     """Ids of that set that were not there."""
     ids: tuple[str, ...]
     labels: tuple[int, ...]
+    class_names: tuple[str, ...] = ()
+    """What the card of the packing calls the classes that labels are numbers of; none where it has no names."""
     source_bytes: tuple[int, ...]
     """Sizes of the image files."""
     source_sha256: tuple[str, ...]
@@ -156,6 +159,7 @@ def read_packed(request: Request) -> ImageListing:
     index = open_pack(request.source)
     images = list_packed(index, request.source)
     if not request.unlabelled:
+        _check_order(index, request)
         check_classes(zip(index.ids, index.labels, strict=True), request.classes, str(request.source))
     if index.missing and not request.allow_partial:
         shown = count_names("labelled images that were not there", index.missing)
@@ -164,6 +168,31 @@ def read_packed(request: Request) -> ImageListing:
         return ImageListing(tuple(replace(image, label=UNLABELLED) for image in images), index.missing)
     missing = () if request.labels is None else _compare_labels(images, request.labels, request)
     return ImageListing(images, tuple(sorted({*index.missing, *missing})), index.source_hash)
+
+
+def _check_order(index: PackIndex, request: Request) -> None:
+    """Refuse labels that are numbers of the card's classes in another order.
+
+    Raises:
+        DataError: names the first class that is another one.
+    """
+    packed, own = index.class_names, request.classes.names
+    if not _are_reordered(packed, own):
+        return
+    place = next(place for place, pair in enumerate(zip(packed, own, strict=True)) if pair[0] != pair[1])
+    raise DataError(
+        f"{request.source} was packed for classes in another order: class {place} is '{packed[place]}' in it, and "
+        f"'{own[place]}' of the card",
+        "pack the images again for this card, into another file",
+    )
+
+
+def _are_reordered(packed: Sequence[str], own: Sequence[str]) -> bool:
+    """Whether these are the same names in another order.
+
+    Other names may be other words for the same classes, as libraries have them for ImageNet's.
+    """
+    return packed != own and sorted(packed) == sorted(own)
 
 
 def _compare_labels(images: Sequence[LabelledImage], labels: Path, request: Request) -> tuple[str, ...]:
@@ -205,9 +234,9 @@ def _find_written(
         index = open_pack(output)
     except SeatrialError:
         return None
-    wanted = (source_hash, missing, PreparedInput("uint8", pipeline.shape, pipeline.pixels_hash))
-    same = (index.source_hash, index.missing, index.form) == wanted
-    return index if same else None
+    form = PreparedInput("uint8", pipeline.shape, pipeline.pixels_hash)
+    same = (index.source_hash, index.missing, index.form) == (source_hash, missing, form)
+    return index if same and not _are_reordered(index.class_names, read_names(pipeline.recipe) or ()) else None
 
 
 def _is_made_of(index: PackIndex, images: Sequence[LabelledImage], decode_workers: int, progress: Progress) -> bool:
@@ -262,6 +291,7 @@ def _describe(listing: ImageListing, source_hash: str, pipeline: InputPipeline, 
         missing=listing.missing,
         ids=tuple(image.id for image in listing.images),
         labels=tuple(image.label for image in listing.images),
+        class_names=read_names(pipeline.recipe) or (),
         source_bytes=tuple(size for size, _, _ in facts),
         source_sha256=tuple(sha256 for _, sha256, _ in facts),
         crc32=tuple(crc32 for _, _, crc32 in facts),

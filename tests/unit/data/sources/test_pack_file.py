@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import class_cards
 from fake_engine import make_recipe
 from full_disk import limited_files
 from seatrial.data.calibration import check_apart, hash_contents
@@ -207,6 +208,24 @@ def test_labels_beside_a_pack_must_be_its_own(images: tuple[LabelledImage, ...],
     assert (len(part.images), part.missing) == (COUNT, ("99.png",))
     with pytest.raises(DataError, match=r"val\.pack has class 3 \(8 images\), the network has classes 0\.\.2"):
         read_images(tmp_path / "val.pack", None, 3)
+
+
+def test_a_pack_for_the_same_classes_in_another_order_is_refused(
+    images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    count = 1 + max(image.label for image in images)
+    names = [f"class {number}" for number in range(count)]
+    own, other, in_words = (
+        class_cards.make_recipe(each, count) for each in (names, names[::-1], [f"the {name}" for name in names])
+    )
+    path = tmp_path / "named.pack"
+    write_pack(ImageListing(images), make_pipeline(own), path, 1)
+    assert read_images(path, None, own).images == read_images(path, None, in_words).images
+    with pytest.raises(DataError, match=rf"class 0 is 'class 0' in it, and 'class {count - 1}' of the card"):
+        read_images(path, None, other)
+    assert write_pack(ImageListing(images), make_pipeline(in_words), path, 1).wall_s == 0
+    assert write_pack(ImageListing(images), make_pipeline(other), path, 1).wall_s > 0
+    assert len(read_images(path, None, other).images) == len(images)
 
 
 def test_a_pack_of_a_part_says_so(images: tuple[LabelledImage, ...], tmp_path: Path) -> None:
