@@ -78,8 +78,10 @@ def read_cells(path: Path, output: Path, progress: Progress = silent) -> tuple[C
     if not spec.models:
         raise UsageError(f"{path} names no models", "write [[models]] with reference = 'timm:resnet18*'")
     cells = [cell for entry in spec.models for cell in _make_cells(spec, entry, output, path)]
-    names = [cell.name for cell in cells]
-    twice = next((cell for cell in cells if names.count(cell.name) > 1 or cell.name == LOGS), None)
+    # Where file names have no case, the second of two runs in one folder would delete the results of the first.
+    names = [cell.name.casefold() for cell in cells]
+    taken = (LOGS, RECORD)
+    twice = next((c for c, name in zip(cells, names, strict=True) if names.count(name) > 1 or name in taken), None)
     if twice is not None:
         raise UsageError(
             f"{path}: {twice.reference} would have the folder {twice.name}, as something else has",
