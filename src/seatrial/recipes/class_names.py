@@ -24,6 +24,14 @@ def name_classes(recipe: Recipe, names: Sequence[str]) -> Recipe:
     return recipe.model_copy(update={"labels": recipe.labels.model_copy(update={"names": tuple(names)})})
 
 
+def are_reordered(names: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether these are the same names in another order.
+
+    Other names may be other words for the same classes, as libraries have them for ImageNet's.
+    """
+    return names != others and sorted(names) == sorted(others)
+
+
 def read_name_file(path: Path) -> tuple[str, ...]:
     """Names from a text file, one a line.
 

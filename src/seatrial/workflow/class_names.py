@@ -6,9 +6,11 @@ from pathlib import Path
 
 from seatrial.data.classes import name_by_folders
 from seatrial.data.images import LabelledImage
-from seatrial.errors import SeatrialError
+from seatrial.errors import SeatrialError, UsageError
 from seatrial.models.sources import ResolvedCard
 from seatrial.progress import Progress, Update
+from seatrial.recipes import Recipe
+from seatrial.recipes.class_names import are_reordered, read_names
 from seatrial.store.files import hash_file
 from seatrial.store.training import TrainingRecord
 from seatrial.workflow.train_spec import RECORD
@@ -26,10 +28,31 @@ def find_trained_names(checkpoint: Path | None) -> tuple[str, ...]:
 
 
 def name_trained(card: ResolvedCard, checkpoint: Path | None) -> ResolvedCard:
-    """The card with the names of the training that wrote a checkpoint, where it has none itself."""
-    if card.recipe.labels.names is not None:
-        return card
-    return card.name_classes(find_trained_names(checkpoint), f"from {RECORD} of the checkpoint")
+    """The card with the names of the training that wrote a checkpoint, where it has none itself.
+
+    Raises:
+        UsageError: as `check_order`.
+    """
+    trained = find_trained_names(checkpoint)
+    check_order(card.recipe, trained, checkpoint)
+    return card.name_classes(trained, f"from {RECORD} of the checkpoint")
+
+
+def check_order(recipe: Recipe, trained: Sequence[str], checkpoint: Path | None) -> None:
+    """Refuse a card whose names are those of the training in another order: every class would be called another's.
+
+    Raises:
+        UsageError: names the first class that is another one.
+    """
+    own = read_names(recipe) or ()
+    if not are_reordered(trained, own):
+        return
+    place = next(place for place, pair in enumerate(zip(trained, own, strict=True)) if pair[0] != pair[1])
+    raise UsageError(
+        f"class {place} of {checkpoint} was trained as '{trained[place]}' ({RECORD}), and card {recipe.name} calls it "
+        f"'{own[place]}'",
+        "put labels.names of the card in the order of the training, or leave them out",
+    )
 
 
 def name_by_set(card: ResolvedCard, images: Sequence[LabelledImage], progress: Progress) -> ResolvedCard:

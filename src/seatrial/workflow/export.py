@@ -26,7 +26,7 @@ from seatrial.recipes.steps import Size, find_size
 from seatrial.store.files import hash_file, hash_value, manifest_path, refuse_other_kind
 from seatrial.store.records import CheckpointManifest, GraphManifest
 from seatrial.store.stage_cache import CachedStage
-from seatrial.workflow.class_names import find_trained_names
+from seatrial.workflow.class_names import check_order, find_trained_names
 
 if TYPE_CHECKING:
     from seatrial.models.checkpoint import LoadedCheckpoint
@@ -147,7 +147,7 @@ def export_checkpoint(
     """Export a published checkpoint; its canonical form goes beside `output` as NAME.safetensors.
 
     Raises:
-        SeatrialError: as `read_weights`, `keep_weights` and `export_graph`.
+        SeatrialError: as `check_order`, `read_weights`, `keep_weights` and `export_graph`.
     """
     refuse_other_kind(output, ".onnx")
     stored = output.with_suffix(".safetensors")
@@ -160,7 +160,9 @@ def export_checkpoint(
     if output.is_dir():
         raise UsageError(f"{output} is a folder", "choose another --output")
     check_opset(spec)
-    recipe = name_classes(recipe, find_trained_names(source))
+    trained = find_trained_names(source)
+    check_order(recipe, trained, source)
+    recipe = name_classes(recipe, trained)
     make_pipeline(recipe, spec.aipp)  # What does not fit is an error before anything is stored.
     keep_weights(read_weights(recipe, source, stored, spec.reading), source, stored, progress)
     return export_graph(recipe, stored, output, spec, images, progress)

@@ -5,7 +5,7 @@ import pytest
 from class_cards import make_recipe
 from run_folder import Trial, build_run
 from seatrial.data.labels import read_labels
-from seatrial.errors import DataError
+from seatrial.errors import DataError, UsageError
 from seatrial.models.sources import ResolvedCard, resolve_card
 from seatrial.progress import Update, silent
 from seatrial.store.files import hash_file
@@ -65,6 +65,16 @@ def test_the_names_of_a_training_are_those_of_its_own_checkpoint_alone(record: T
     assert find_trained_names(checkpoint) == find_trained_names(tmp_path / "gone.pth") == find_trained_names(None) == ()
     (tmp_path / "train.json").write_text("{")
     assert find_trained_names(checkpoint) == ()
+
+
+def test_a_card_that_has_the_names_of_the_training_in_another_order_is_refused(
+    card: ResolvedCard, record: TrainingRecord, tmp_path: Path
+) -> None:
+    checkpoint = train(tmp_path, record, "cat", "dog")
+    for names in (("cat", "dog"), ("Katze", "Hund")):
+        assert name_trained(card.name_classes(names, ""), checkpoint).recipe.labels.names == names
+    with pytest.raises(UsageError, match=r"class 0 of \S+ was trained as 'cat' .*, and card mine calls it 'dog'"):
+        name_trained(card.name_classes(("dog", "cat"), ""), checkpoint)
 
 
 def test_a_card_without_names_takes_those_of_the_folders(card: ResolvedCard, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from seatrial.data.sources.request import Request, match_ids
 from seatrial.errors import DataError, RefusedFile, SeatrialError, StorageError, UsageError
 from seatrial.foreign.files import is_regular, open_regular
 from seatrial.progress import Progress, Update, silent
-from seatrial.recipes.class_names import read_names
+from seatrial.recipes.class_names import are_reordered, read_names
 from seatrial.store.files import hash_bytes, replacing
 from seatrial.store.json_text import read_model, write_json
 from seatrial.store.record import Record
@@ -177,7 +177,7 @@ def _check_order(index: PackIndex, request: Request) -> None:
         DataError: names the first class that is another one.
     """
     packed, own = index.class_names, request.classes.names
-    if not _are_reordered(packed, own):
+    if not are_reordered(packed, own):
         return
     place = next(place for place, pair in enumerate(zip(packed, own, strict=True)) if pair[0] != pair[1])
     raise DataError(
@@ -185,14 +185,6 @@ def _check_order(index: PackIndex, request: Request) -> None:
         f"'{own[place]}' of the card",
         "pack the images again for this card, into another file",
     )
-
-
-def _are_reordered(packed: Sequence[str], own: Sequence[str]) -> bool:
-    """Whether these are the same names in another order.
-
-    Other names may be other words for the same classes, as libraries have them for ImageNet's.
-    """
-    return packed != own and sorted(packed) == sorted(own)
 
 
 def _compare_labels(images: Sequence[LabelledImage], labels: Path, request: Request) -> tuple[str, ...]:
@@ -236,7 +228,7 @@ def _find_written(
         return None
     form = PreparedInput("uint8", pipeline.shape, pipeline.pixels_hash)
     same = (index.source_hash, index.missing, index.form) == (source_hash, missing, form)
-    return index if same and not _are_reordered(index.class_names, read_names(pipeline.recipe) or ()) else None
+    return index if same and not are_reordered(index.class_names, read_names(pipeline.recipe) or ()) else None
 
 
 def _is_made_of(index: PackIndex, images: Sequence[LabelledImage], decode_workers: int, progress: Progress) -> bool:
