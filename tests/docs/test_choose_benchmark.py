@@ -43,7 +43,8 @@ def test_a_trial_agrees_with_the_best_one_listed_or_one_that_touches_it(choose: 
         ("b", 1, 1): make_speed(1.1, 870, 960),
         ("c", 1, 1): make_speed(4, 240, 260),
     }
-    found = choose.Exhaustive(speeds, choose.Spent(100.0, 150.0), 3)
+    durations = {place: (speed.latency.mean_ms,) * 3 for place, speed in speeds.items()}
+    found = choose.Exhaustive(speeds, durations, choose.Spent(100.0, 150.0), 3)
     best = found.find_best(None)
     assert best == ("a", 1, 1) and found.find_limit() == 2.1  # √(1.1 · 4), the widest gap
     assert choose.judge_trial(make_choice("a"), found, best) == "same"
@@ -52,6 +53,14 @@ def test_a_trial_agrees_with_the_best_one_listed_or_one_that_touches_it(choose: 
     assert choose.judge_trial(make_choice("c", "b"), found, best) == "missed"
     assert choose.judge_trial(make_choice("lossy"), found, best) == "missed"
     assert found.find_best(0.5) is None and choose.judge_trial(make_choice("a"), found, None) == "missed"
+
+
+def test_the_best_by_latency_is_one_that_certainly_keeps_it(choose: ModuleType) -> None:
+    """6 of 1,123 longer batches are 0.5 %, and may be 1.05 % of all; 299 without one are enough to exclude 1 %."""
+    speeds = {("fast", 1, 1): make_speed(1, 950, 1050), ("sure", 1, 1): make_speed(2, 480, 520)}
+    durations = {("fast", 1, 1): (9.0,) * 6 + (1.0,) * 1117, ("sure", 1, 1): (2.0,) * 299}
+    found = choose.Exhaustive(speeds, durations, choose.Spent(1.0, 1.0), 2)
+    assert found.find_best(None) == ("fast", 1, 1) and found.find_best(4) == ("sure", 1, 1)
 
 
 def test_what_a_trial_takes_is_the_difference_of_two_readings(choose: ModuleType) -> None:
