@@ -24,12 +24,14 @@ def name_classes(recipe: Recipe, names: Sequence[str]) -> Recipe:
     return recipe.model_copy(update={"labels": recipe.labels.model_copy(update={"names": tuple(names)})})
 
 
-def are_reordered(names: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether these are the same names in another order.
+def find_reordered(names: Sequence[str], others: Sequence[str]) -> int | None:
+    """The first class that is another one, where these are the same names in another order; else None.
 
     Other names may be other words for the same classes, as libraries have them for ImageNet's.
     """
-    return names != others and sorted(names) == sorted(others)
+    if sorted(names) != sorted(others):
+        return None
+    return next((place for place, pair in enumerate(zip(names, others, strict=True)) if pair[0] != pair[1]), None)
 
 
 def read_name_file(path: Path) -> tuple[str, ...]:

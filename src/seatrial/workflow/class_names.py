@@ -10,7 +10,7 @@ from seatrial.errors import SeatrialError, UsageError
 from seatrial.models.sources import ResolvedCard
 from seatrial.progress import Progress, Update
 from seatrial.recipes import Recipe
-from seatrial.recipes.class_names import are_reordered, read_names
+from seatrial.recipes.class_names import find_reordered, read_names
 from seatrial.store.files import hash_file
 from seatrial.store.training import TrainingRecord
 from seatrial.workflow.train_spec import RECORD
@@ -45,9 +45,9 @@ def check_order(recipe: Recipe, trained: Sequence[str], checkpoint: Path | None)
         UsageError: names the first class that is another one.
     """
     own = read_names(recipe) or ()
-    if not are_reordered(trained, own):
+    place = find_reordered(trained, own)
+    if place is None:
         return
-    place = next(place for place, pair in enumerate(zip(trained, own, strict=True)) if pair[0] != pair[1])
     raise UsageError(
         f"class {place} of {checkpoint} was trained as '{trained[place]}' ({RECORD}), and card {recipe.name} calls it "
         f"'{own[place]}'",

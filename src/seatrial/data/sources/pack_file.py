@@ -31,7 +31,7 @@ from seatrial.data.sources.request import Request, match_ids
 from seatrial.errors import DataError, RefusedFile, SeatrialError, StorageError, UsageError
 from seatrial.foreign.files import is_regular, open_regular
 from seatrial.progress import Progress, Update, silent
-from seatrial.recipes.class_names import are_reordered, read_names
+from seatrial.recipes.class_names import find_reordered, read_names
 from seatrial.store.files import hash_bytes, replacing
 from seatrial.store.json_text import read_model, write_json
 from seatrial.store.record import Record
@@ -177,9 +177,9 @@ def _check_order(index: PackIndex, request: Request) -> None:
         DataError: names the first class that is another one.
     """
     packed, own = index.class_names, request.classes.names
-    if not are_reordered(packed, own):
+    place = find_reordered(packed, own)
+    if place is None:
         return
-    place = next(place for place, pair in enumerate(zip(packed, own, strict=True)) if pair[0] != pair[1])
     raise DataError(
         f"{request.source} was packed for classes in another order: class {place} is '{packed[place]}' in it, and "
         f"'{own[place]}' of the card",
@@ -228,7 +228,7 @@ def _find_written(
         return None
     form = PreparedInput("uint8", pipeline.shape, pipeline.pixels_hash)
     same = (index.source_hash, index.missing, index.form) == (source_hash, missing, form)
-    return index if same and not are_reordered(index.class_names, read_names(pipeline.recipe) or ()) else None
+    return index if same and find_reordered(index.class_names, read_names(pipeline.recipe) or ()) is None else None
 
 
 def _is_made_of(index: PackIndex, images: Sequence[LabelledImage], decode_workers: int, progress: Progress) -> bool:
