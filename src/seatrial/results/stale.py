@@ -108,9 +108,9 @@ def _judge_origin(run: Run, built: EngineManifest) -> str:
 
 def _judge_name(run: Run, name: str, record: AccuracyRecord | Measurement) -> str:
     """Whether a record was written of another engine than the one that it is called by, as a copy is."""
-    # A measurement has the name of the folder behind a link.
-    names = (name, (run.folder / "engines" / name).resolve().name)
-    return "" if record.name in names else f"engine {record.name}"
+    # A measurement has the name of the folder behind a link, which is followed only where the two differ.
+    own = record.name == name or record.name == (run.folder / "engines" / name).resolve().name
+    return "" if own else f"engine {record.name}"
 
 
 def _judge_engine(run: Run, record: AccuracyRecord | Measurement, stale: Collection[str]) -> str:
